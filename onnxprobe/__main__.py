@@ -1,0 +1,5 @@
+"""``python -m onnxprobe``."""
+
+from onnxprobe.cli.main import main
+
+main()
