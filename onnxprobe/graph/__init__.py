@@ -1,0 +1,47 @@
+"""The ONNX graph: load, catalogue, expose, cut, upcast. Only this room imports onnx and onnx-ir."""
+
+from onnxprobe.graph.canary import canary_program, canary_weight
+from onnxprobe.graph.catalogue import TensorInfo, catalogue, infer_types
+from onnxprobe.graph.expose import expose_all, expose_tensors, readable_names
+from onnxprobe.graph.flow import Reach, random_nodes, trace
+from onnxprobe.graph.load import load_model, parse_model
+from onnxprobe.graph.model import Graph
+from onnxprobe.graph.save import write_model
+from onnxprobe.graph.sharing import Sharing, find_sharing
+from onnxprobe.graph.sources import (
+    ChosenSource,
+    Lookup,
+    choose_source,
+    embedding_lookups,
+    index_limits,
+    source_inputs,
+)
+from onnxprobe.graph.upcast import has_half_precision, upcast_graph
+
+__all__ = [
+    "ChosenSource",
+    "Graph",
+    "Lookup",
+    "Reach",
+    "Sharing",
+    "TensorInfo",
+    "canary_program",
+    "canary_weight",
+    "catalogue",
+    "choose_source",
+    "embedding_lookups",
+    "expose_all",
+    "expose_tensors",
+    "find_sharing",
+    "has_half_precision",
+    "index_limits",
+    "infer_types",
+    "load_model",
+    "parse_model",
+    "random_nodes",
+    "readable_names",
+    "source_inputs",
+    "trace",
+    "upcast_graph",
+    "write_model",
+]

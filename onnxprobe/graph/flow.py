@@ -1,0 +1,134 @@
+"""How a source reaches each tensor: not at all, through steps without derivative, or smoothly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+from onnx import NodeProto
+
+from onnxprobe.graph import walk
+from onnxprobe.graph.dtypes import REAL_TYPES, dtype_name
+from onnxprobe.graph.model import Graph
+from onnxprobe.types import TensorType
+
+__all__ = ["PIECEWISE_CONSTANT", "RANDOM_OPERATORS", "Reach", "may_drop", "random_nodes", "trace"]
+
+# Operators whose outputs do not move when their inputs move a little. The derivative of what
+# follows is zero almost everywhere, which is a fact about the operator and no finding about the
+# network.
+PIECEWISE_CONSTANT = frozenset(
+    {
+        "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
+        "BitwiseXor", "Ceil", "ConvInteger", "Equal", "EyeLike", "Floor", "Greater",
+        "GreaterOrEqual", "Hardmax", "IsInf", "IsNaN", "Less", "LessOrEqual", "MatMulInteger",
+        "NonMaxSuppression", "NonZero", "Not", "OneHot", "Or", "QLinearConv", "QLinearMatMul",
+        "QuantizeLinear", "Round", "Shape", "Sign", "Size", "StringNormalizer", "TfIdfVectorizer",
+        "Unique", "Xor", "ai.onnx.ml.Binarizer", "ai.onnx.ml.CategoryMapper",
+        "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsemble",
+        "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
+        "com.microsoft.QAttention", "com.microsoft.QEmbedLayerNormalization",
+        "com.microsoft.QGemm", "com.microsoft.QLinearAdd", "com.microsoft.QLinearAveragePool",
+        "com.microsoft.QLinearConcat", "com.microsoft.QLinearGlobalAveragePool",
+        "com.microsoft.QLinearLeakyRelu", "com.microsoft.QLinearMul",
+        "com.microsoft.QLinearReduceMean", "com.microsoft.QLinearSigmoid",
+        "com.microsoft.QLinearSoftmax", "com.microsoft.QuantizeLinear",
+    }
+)  # fmt: skip
+
+RANDOM_OPERATORS = frozenset(
+    {
+        "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike",
+    }
+)  # fmt: skip
+
+
+class Reach(Enum):
+    """How a tensor depends on a source."""
+
+    NONE = "none"
+    SHAPE = "shape"
+    PIECEWISE_CONSTANT = "piecewise constant"
+    SMOOTH = "smooth"
+
+
+def trace(
+    graph: Graph, sources: Iterable[str], types: Mapping[str, TensorType] | None = None
+) -> dict[str, Reach]:
+    """Follow sources through a graph.
+
+    Args:
+        graph: The model.
+        sources: Names of inputs or inner tensors.
+        types: Known types; a tensor that is not real-valued carries no derivative.
+
+    Returns:
+        The reach of every tensor of the main graph, sources included. ``SMOOTH`` means that some
+        path passes only operators that have derivatives; it may still be that the derivative is
+        zero. ``SHAPE`` means that only the shape of a source matters, not its values.
+    """
+    types = types or {}
+    reached = dict.fromkeys(sources, Reach.SMOOTH)
+    cut = frozenset(reached)
+    nodes = graph.proto.graph.node
+    for node in (nodes[index] for index in walk.topological_order(nodes)):
+        best = _best(reached, node)
+        if node.op_type in ("Shape", "Size") and best is not Reach.NONE:
+            best = Reach.SHAPE
+        elif best is Reach.SMOOTH and _flattens(node):
+            best = Reach.PIECEWISE_CONSTANT
+        for name in filter(None, node.output):
+            if name in cut:
+                continue
+            real = name not in types or types[name].dtype in REAL_TYPES | {None}
+            flat = best is Reach.SMOOTH and not real
+            reached[name] = Reach.PIECEWISE_CONSTANT if flat else best
+    return reached
+
+
+def _best(reached: Mapping[str, Reach], node: NodeProto) -> Reach:
+    found = {reached.get(name, Reach.NONE) for name in [*node.input, *walk.outer_names(node)]}
+    ranking = (Reach.SMOOTH, Reach.PIECEWISE_CONSTANT, Reach.SHAPE)
+    return next((reach for reach in ranking if reach in found), Reach.NONE)
+
+
+def _flattens(node: NodeProto) -> bool:
+    operator = walk.operator_name(node)
+    if operator != "Cast":
+        return operator in PIECEWISE_CONSTANT
+    targets = [dtype_name(attribute.i) for attribute in node.attribute if attribute.name == "to"]
+    return any(target not in REAL_TYPES for target in targets)
+
+
+def random_nodes(graph: Graph) -> tuple[str, ...]:
+    """Name the nodes that draw random numbers at inference time.
+
+    Args:
+        graph: The model.
+
+    Returns:
+        ``"name (operator)"`` per node, bodies included; dropout counts unless it is surely off.
+    """
+    found = []
+    for node in walk.graph_nodes(graph.proto.graph):
+        if walk.operator_name(node) in RANDOM_OPERATORS or may_drop(graph, node):
+            label = node.name or next(filter(None, node.output), "unnamed")
+            found.append(f"{label} ({node.op_type})")
+    return tuple(found)
+
+
+def may_drop(graph: Graph, node: NodeProto) -> bool:
+    """Tell whether a node is a Dropout that is not surely switched off.
+
+    Args:
+        graph: The model.
+        node: Any of its nodes.
+
+    Returns:
+        True for a Dropout whose training mode is fed, computed or stored as true.
+    """
+    if walk.operator_name(node) != "Dropout" or len(node.input) < 3 or not node.input[2]:
+        return False
+    stored = graph.constant(node.input[2])
+    return stored is None or bool(stored.any())
