@@ -1,0 +1,22 @@
+"""Running graphs: sessions, providers, bound buffers. The only room that imports onnxruntime."""
+
+from onnxprobe.runtime.chatter import capture_chatter
+from onnxprobe.runtime.layout import RowLayout, find_axis, has_same_values
+from onnxprobe.runtime.providers import Provider, choose_provider
+from onnxprobe.runtime.rows import RowRunner
+from onnxprobe.runtime.session import CPU, CUDA, Session, Settings, version
+
+__all__ = [
+    "CPU",
+    "CUDA",
+    "Provider",
+    "RowLayout",
+    "RowRunner",
+    "Session",
+    "Settings",
+    "capture_chatter",
+    "choose_provider",
+    "find_axis",
+    "has_same_values",
+    "version",
+]

@@ -1,0 +1,86 @@
+"""Which device really runs a model: asked of a session, not of a list of what was compiled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnxruntime
+
+from onnxprobe.errors import RunError
+from onnxprobe.runtime.chatter import capture_chatter
+from onnxprobe.runtime.session import CPU, CUDA, REFUSAL, USE_CPU, Session, Settings
+from onnxprobe.types import Floats, Program
+
+__all__ = ["Provider", "choose_provider"]
+
+# TensorFloat-32 would leave about 5e-4; float32 leaves about 1e-7.
+MAX_CANARY_ERROR = 1e-5
+
+
+@dataclass(frozen=True)
+class Provider:
+    """The execution provider that an analysis uses.
+
+    Attributes:
+        name: Such as ``"CPUExecutionProvider"``.
+        reason: Why this one.
+        options: The options in force, as the session reports them.
+    """
+
+    name: str
+    reason: str
+    options: dict[str, str]
+
+
+def choose_provider(
+    device: str, settings: Settings, canary: Program, weight: Floats
+) -> tuple[Provider, Settings]:
+    """Choose between CUDA and CPU by running a small model.
+
+    Args:
+        device: ``"auto"``, ``"cuda"`` or ``"cpu"``.
+        settings: Settings whose provider is to be decided.
+        canary: A model computing ``x W``.
+        weight: W, shape (n, n).
+
+    Returns:
+        What was chosen, and the settings that use it.
+
+    Raises:
+        RunError: If CUDA was asked for and cannot be had, or computes with fewer bits than float32.
+    """
+    on_cpu = replace(settings, provider=CPU)
+    if device == "cpu":
+        return _checked("chosen by --device cpu", on_cpu, canary, weight)
+    reason = "this ONNX Runtime is built without CUDA"
+    if CUDA in onnxruntime.get_available_providers():
+        with capture_chatter():
+            # Finds the CUDA libraries that Python packages carry.
+            onnxruntime.preload_dlls()
+        on_cuda = replace(settings, provider=CUDA)
+        try:
+            return _checked("a CUDA session could be made", on_cuda, canary, weight)
+        except RunError as error:
+            reason = str(error).removeprefix(REFUSAL).removesuffix(f"; {USE_CPU}")
+    if device == "cuda":
+        raise RunError(f"--device cuda was asked for, but {reason}; {USE_CPU}")
+    return _checked(reason, on_cpu, canary, weight)
+
+
+def _checked(
+    reason: str, settings: Settings, canary: Program, weight: Floats
+) -> tuple[Provider, Settings]:
+    session = Session(canary, settings, optimise=False)
+    x = weight.T.astype(np.float32)
+    (y,) = session.run({"x": x})
+    truth = x.astype(np.float64) @ weight
+    error = float(np.linalg.norm(y - truth) / np.linalg.norm(truth))
+    if error > MAX_CANARY_ERROR:
+        raise RunError(
+            f"{settings.provider} multiplies matrices with a relative error of {error:.1e}, which "
+            "float32 does not explain (TensorFloat-32 would), so derivatives through it are noise; "
+            f"{USE_CPU}"
+        )
+    options = session.provider_options.get(settings.provider, {})
+    return Provider(settings.provider, reason, options), settings
