@@ -1,0 +1,61 @@
+"""The report: what an analysis says, as data with a schema version.
+
+The stable core is ``tensors[]`` with ``name``, ``op_type``, ``shape``, ``status``, ``dof``,
+``jacobian``, and ``coverage``, whose three counts add up. Everything else may grow. All numbers are
+finite: what has no value is null, and a status says why.
+"""
+
+from onnxprobe.record.base import Status
+from onnxprobe.record.context import (
+    Coverage,
+    DataRecord,
+    ExecutionRecord,
+    FileRecord,
+    InputRecord,
+    ModelRecord,
+    Omission,
+    PriorRecord,
+    RunRecord,
+    SourceRecord,
+)
+from onnxprobe.record.report import SCHEMA_VERSION, Report
+from onnxprobe.record.rows import Row
+from onnxprobe.record.tensor import (
+    ActivationRecord,
+    DofRecord,
+    JacobianRecord,
+    JacobianSample,
+    Levels,
+    RankLevels,
+    ReleaseRecord,
+    Share,
+    SpectrumRecord,
+    TensorRecord,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ActivationRecord",
+    "Coverage",
+    "DataRecord",
+    "DofRecord",
+    "ExecutionRecord",
+    "FileRecord",
+    "InputRecord",
+    "JacobianRecord",
+    "JacobianSample",
+    "Levels",
+    "ModelRecord",
+    "Omission",
+    "PriorRecord",
+    "RankLevels",
+    "ReleaseRecord",
+    "Report",
+    "Row",
+    "RunRecord",
+    "Share",
+    "SourceRecord",
+    "SpectrumRecord",
+    "Status",
+    "TensorRecord",
+]

@@ -1,0 +1,146 @@
+"""What a report says of everything around the tensors."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from onnxprobe.record.base import Record
+from onnxprobe.record.tensor import DofRecord
+
+__all__ = [
+    "Coverage",
+    "DataRecord",
+    "ExecutionRecord",
+    "FileRecord",
+    "InputRecord",
+    "ModelRecord",
+    "Omission",
+    "PriorRecord",
+    "RunRecord",
+    "SourceRecord",
+]
+
+
+class FileRecord(Record):
+    """A file that was read."""
+
+    name: str = Field(description="File name; for external data, as the model spells it.")
+    sha256: str
+    size_bytes: int
+
+
+class InputRecord(Record):
+    """A declared input, and what it was fed."""
+
+    name: str
+    dtype: str | None = None
+    declared_shape: list[int | str | None] | None = None
+    sample_shape: list[int] = Field(
+        description="Shape of one sample, without the batch axis if there is one."
+    )
+    batch_axis: int | None = Field(description="Axis along which samples are batched.")
+
+
+class ModelRecord(Record):
+    """What was audited."""
+
+    name: str
+    files: list[FileRecord] = Field(description="The model's file first, then its external data.")
+    producer: str
+    ir_version: int
+    opsets: dict[str, int]
+    inputs: list[InputRecord]
+    outputs: list[str]
+    nodes: int
+    local_functions: int = Field(description="Local functions that were inlined.")
+    random_nodes: list[str] = Field(description="Nodes that draw random numbers at inference.")
+
+
+class DataRecord(Record):
+    """The samples on which activations were measured."""
+
+    synthetic: bool = Field(
+        description="True if the samples were drawn from the declared types: then the figures "
+        "describe the model and not anybody's data."
+    )
+    samples: int = Field(description="Samples over which activations were measured.")
+    digest: str | None = Field(description="sha256 over names, types, shapes and values.")
+    jacobian_samples: list[int] = Field(description="Indices of the samples with Jacobians.")
+
+
+class Omission(Record):
+    """A tensor without figures."""
+
+    name: str
+    reason: str
+
+
+class Coverage(Record):
+    """How much of the model the report speaks about; the three counts add up."""
+
+    tensors: int
+    analysed: int
+    skipped: list[Omission]
+    failed: list[Omission]
+
+
+class SourceRecord(Record):
+    """What derivatives are taken with respect to."""
+
+    names: list[str]
+    size: int
+    chosen: str = Field(description="Why this source.")
+    dof: DofRecord | None = None
+
+
+class PriorRecord(Record):
+    """What the attacker is assumed to know of the source beforehand."""
+
+    kind: Literal["data", "image", "isotropic"]
+    variance: float = Field(description="Mean variance of a source coordinate.")
+    directions: int
+    share: float = Field(description="Share of the variance along those directions.")
+
+
+class ExecutionRecord(Record):
+    """How the model was run."""
+
+    provider: str
+    provider_reason: str
+    provider_options: dict[str, str]
+    optimised_chunks: int = Field(
+        description="Chunks of tensors whose derivatives were taken through the graph as the "
+        "runtime optimises it; activations never are."
+    )
+    plain_chunks: int = Field(description="Chunks whose derivatives were taken without.")
+    optimised_difference: float | None = Field(
+        None, description="Largest relative difference of a tensor between the two."
+    )
+    output_difference: float | None = Field(
+        None,
+        description="Largest difference of an output between exposed and unmodified model, "
+        "relative to the output's largest element.",
+    )
+    batched_tensors: int = Field(
+        description="Tensors whose rows share runs; proved by running both ways."
+    )
+    single_tensors: int = Field(description="Tensors that are run row by row.")
+    upcast_difference: float | None = Field(
+        None, description="Largest relative difference of an output after upcasting to float32."
+    )
+    repeatability: float | None = Field(
+        None, description="Largest relative difference of a tensor between two equal runs."
+    )
+
+
+class RunRecord(Record):
+    """What may differ between two runs that find the same."""
+
+    configuration: dict[str, Any]
+    versions: dict[str, str]
+    paths: dict[str, str]
+    started: str
+    elapsed_s: float
+    interrupted: str | None = Field(None, description="Why the analysis ended early.")

@@ -1,0 +1,74 @@
+"""The report: what an analysis says, as data with a schema version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+
+from onnxprobe.errors import DataError
+from onnxprobe.record.base import Record
+from onnxprobe.record.context import (
+    Coverage,
+    DataRecord,
+    ExecutionRecord,
+    ModelRecord,
+    PriorRecord,
+    RunRecord,
+    SourceRecord,
+)
+from onnxprobe.record.rows import Row, tensor_row
+from onnxprobe.record.tensor import TensorRecord
+
+__all__ = ["SCHEMA_VERSION", "Report"]
+
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+
+
+class Report(Record):
+    """Everything an analysis says."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    model: ModelRecord
+    data: DataRecord
+    source: SourceRecord | None
+    prior: PriorRecord | None
+    execution: ExecutionRecord | None
+    tensors: list[TensorRecord]
+    coverage: Coverage
+    assumptions: list[str] = Field(description="What was taken for granted, a sentence each.")
+    run: RunRecord
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a report that was written as JSON.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The report.
+
+        Raises:
+            DataError: If the file cannot be read, or is no report of this schema.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise DataError(f"the report {path} cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise DataError(
+                f"{path} is no report of schema {SCHEMA_VERSION}: {first['msg']} at {where}"
+            ) from error
+
+    def to_rows(self) -> list[Row]:
+        """Flatten the analysed tensors, one row each, as a data frame takes them.
+
+        Returns:
+            Rows with the same keys, in the order of the graph. Measures over samples with Jacobians
+            are medians unless their name says otherwise.
+        """
+        return [tensor_row(tensor) for tensor in self.tensors]

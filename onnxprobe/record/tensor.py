@@ -1,0 +1,175 @@
+"""What a report says of one tensor."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from onnxprobe.record.base import Record, Status
+
+__all__ = [
+    "ActivationRecord",
+    "DofRecord",
+    "JacobianRecord",
+    "JacobianSample",
+    "Levels",
+    "RankLevels",
+    "ReleaseRecord",
+    "Share",
+    "SpectrumRecord",
+    "TensorRecord",
+]
+
+
+class SpectrumRecord(Record):
+    """Singular values, thinned out if there are many."""
+
+    size: int = Field(description="How many there are.")
+    floor: float = Field(description="Noise floor: values at or below it are not resolved.")
+    complete: bool
+    indices: list[int]
+    values: list[float]
+
+
+class Levels(Record):
+    """A measure over the samples with Jacobians."""
+
+    min: float
+    median: float
+    max: float
+
+
+class RankLevels(Record):
+    """A rank over the samples with Jacobians."""
+
+    min: int
+    median: float
+    max: int
+    at_least: bool = Field(False, description="The true rank may be larger.")
+
+
+class JacobianSample(Record):
+    """The Jacobian at one sample."""
+
+    sample: int
+    status: Status
+    spectrum: SpectrumRecord | None = None
+    rank: int | None = None
+    frobenius: list[float] | None = Field(
+        None, description="Frobenius norm: lower end, estimate, upper end."
+    )
+
+
+class JacobianRecord(Record):
+    """Sensitivity of a tensor to the source."""
+
+    method: Literal["finite differences"] | None
+    inputs: int = Field(description="Dimension of the source.")
+    outputs: int = Field(description="Elements of the tensor for one sample.")
+    complete: bool = Field(description="Whether the directions span the source.")
+    directions: int
+    status: Status
+    rank: RankLevels | None = Field(None, description="Rank at the default tolerance.")
+    rank_at: dict[str, RankLevels] = Field(default_factory=dict)
+    share: float | None = Field(None, description="Median rank relative to `inputs`.")
+    resolved: bool = Field(
+        False,
+        description="Random directions, rank below their number with a gap of at least 10 above "
+        "the floor, and further directions that add nothing.",
+    )
+    not_comparable: list[str] = Field(
+        default_factory=list,
+        description="Measures below that say nothing of the whole Jacobian, because it was seen "
+        "through fewer directions than the source has.",
+    )
+    stable_rank: Levels | None = None
+    effective_rank: Levels | None = None
+    participation_ratio: Levels | None = None
+    energy_95: Levels | None = None
+    energy_99: Levels | None = None
+    step: float | None = Field(None, description="Finite-difference step, in source units.")
+    noise_floor: Levels | None = Field(None, description="Absolute, in units of `spectrum`.")
+    function_noise: float | None = Field(
+        None, description="Noise of an element of the tensor, relative to its RMS."
+    )
+    samples: list[JacobianSample] = Field(default_factory=list)
+
+
+class DofRecord(Record):
+    """Degrees of freedom of a tensor over the samples."""
+
+    value: float | None = Field(
+        description="Effective rank of the activation covariance: exp of the entropy of its "
+        "normalised eigenvalues."
+    )
+    ceiling: int = Field(description="min(samples − 1, elements): no linear estimate exceeds it.")
+    share: float | None = Field(description="Relative to the source's value; may exceed 1.")
+    status: Status
+    samples: int
+    participation_ratio: float | None = None
+    energy_95: int | None = None
+    energy_99: int | None = None
+    rank: int | None = Field(None, description="Covariance rank at the default tolerance.")
+    two_nn: float | None = Field(None, description="Nonlinear intrinsic dimension.")
+    spectrum: SpectrumRecord | None = None
+
+
+class Share(Record):
+    """A quantity known to lie between two ends."""
+
+    low: float
+    high: float
+
+
+class ReleaseRecord(Record):
+    """What an attacker gets from a tensor that is released with some noise."""
+
+    noise: str = Field(description="As asked for: a number or a format.")
+    s: float | None = Field(description="Standard deviation relative to the tensor's RMS.")
+    recoverable: Share | None = Field(
+        None, description="Share of the source's variance, at the sample where it is largest."
+    )
+    recoverable_dof: Levels | None = None
+    bits: Levels | None = None
+    van_trees_mse: float | None = Field(
+        None,
+        description="Lower bound on any attacker's mean squared error per source coordinate, in "
+        "source units squared, if sources are Gaussian with the prior's covariance.",
+    )
+    van_trees_share: float | None = Field(None, description="The same, per prior variance.")
+    dfil: Levels | None = None
+    unbiased_mse: float | None = Field(
+        None, description="Lower bound on an unbiased attacker's error, at the worst sample."
+    )
+
+
+class ActivationRecord(Record):
+    """The tensor's values over the samples."""
+
+    rms: float | None
+    max_abs: float | None
+    non_finite: int
+
+
+class TensorRecord(Record):
+    """One intermediate tensor."""
+
+    name: str
+    op_type: str
+    node: str
+    dtype: str | None
+    shape: list[int] = Field(description="Shape for one sample.")
+    batch_axis: int | None = Field(description="Axis of `shape` along which samples are batched.")
+    is_output: bool
+    status: Status
+    shares_with: str | None = Field(
+        None, description="The tensor measured in its place: same values, moved at most."
+    )
+    activations: ActivationRecord | None = None
+    dof: DofRecord | None = None
+    jacobian: JacobianRecord | None = None
+    release: list[ReleaseRecord] = Field(default_factory=list)
+    noise_for_5_percent: float | None = Field(
+        None, description="Smallest s at which no more than 5 % of the source is recoverable."
+    )
