@@ -1,0 +1,169 @@
+"""The report on a terminal: a table of the tensors, then what it does and does not cover."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from onnxprobe.record import JacobianRecord, Report, TensorRecord
+from onnxprobe.report.text import percent, printable, shape_text, shortened, significant
+
+__all__ = ["print_report"]
+
+# From this width on, a tensor takes one line.
+_ONE_LINE_WIDTH = 120
+_NAME_WIDTH = 26
+_STYLES = {"ok": "green", "non-finite": "red", "not repeatable": "red"}
+
+
+def print_report(report: Report, console: Console, *, verbose: bool = False) -> None:
+    """Print a report.
+
+    Args:
+        report: Any report.
+        console: Where to; its width decides the layout. Not a terminal: one line per tensor, full
+            names, no colours.
+        verbose: Whether skipped and failed tensors are listed one by one.
+    """
+    _print_head(report, console)
+    if report.tensors:
+        console.print(_table(report, console))
+    _print_coverage(report, console, verbose=verbose)
+    _print_assumptions(report, console)
+
+
+def _print_head(report: Report, console: Console) -> None:
+    model, data = report.model, report.data
+    made = f", {printable(model.producer)}" if model.producer else ""
+    _say(console, f"{printable(model.name)}{made}, sha256 {model.files[0].sha256[:12]}")
+    kind = "synthetic samples" if data.synthetic else "samples"
+    samples = f"{data.samples} {kind}, Jacobians at {len(data.jacobian_samples)} of them"
+    _say(console, f"{samples}, {report.execution.provider}" if report.execution else samples)
+    if data.synthetic:
+        _say(
+            console,
+            "No data was given: the figures describe the model on synthetic inputs, not your data.",
+            "yellow",
+        )
+    source = report.source
+    if source is None:
+        _say(console, "No Jacobians: no float source.", "yellow")
+    else:
+        names = ", ".join(printable(name) for name in source.names)
+        _say(console, f"Derivatives by {names} ({source.size} values): {printable(source.chosen)}.")
+    console.print()
+
+
+def _table(report: Report, console: Console) -> Table:
+    wide = not console.is_terminal or console.width >= _ONE_LINE_WIDTH
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    noises = [str(text) for text in report.run.configuration.get("noise", [])]
+    table.add_column("tensor" if wide else "tensor\n  operator, shape", no_wrap=True)
+    if wide:
+        table.add_column("operator", no_wrap=True)
+        table.add_column("shape", no_wrap=True)
+    separator = "" if wide else "\n"
+    table.add_column(f"DoF{separator or ' '}(share)", justify="right", no_wrap=True)
+    table.add_column(f"rank{separator or ' '}(range)", justify="right", no_wrap=True)
+    table.add_column(f"stable{separator or ' '}rank", justify="right", no_wrap=True)
+    for noise in noises:
+        table.add_column(f"ρ at{separator or ' '}{noise}", justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=not wide and False)
+    for tensor in report.tensors:
+        table.add_row(*_cells(tensor, len(noises), wide=wide, full=not console.is_terminal))
+    return table
+
+
+def _cells(tensor: TensorRecord, noises: int, *, wide: bool, full: bool) -> Iterator[Text]:
+    name, operator = printable(tensor.name), printable(tensor.op_type)
+    shape = shape_text(tensor.shape, tensor.batch_axis)
+    if wide:
+        yield Text(name if full else shortened(name, 40))
+        yield Text(operator if full else shortened(operator, 24))
+        yield Text(shape)
+    else:
+        cell = Text(shortened(name, _NAME_WIDTH))
+        operator = shortened(operator, max(3, _NAME_WIDTH - 3 - len(shape)))
+        yield cell.append(f"\n  {operator} {shape}", "dim")
+    yield _dof(tensor, wide=wide)
+    yield _rank(tensor.jacobian, wide=wide)
+    yield Text(_stable_rank(tensor.jacobian))
+    for index in range(noises):
+        share = tensor.release[index].recoverable if index < len(tensor.release) else None
+        yield Text(percent(share.low, share.high) if share else "–")
+    yield Text(tensor.status, _STYLES.get(tensor.status, "yellow"))
+
+
+def _dof(tensor: TensorRecord, *, wide: bool) -> Text:
+    dof = tensor.dof
+    if dof is None or dof.value is None:
+        return Text("–")
+    cell = Text(f"{significant(dof.value)}/{dof.ceiling}")
+    if dof.share is not None:
+        cell.append(f"{' ' if wide else chr(10)}({100 * dof.share:.0f}%)", "dim")
+    return cell
+
+
+def _rank(jacobian: JacobianRecord | None, *, wide: bool) -> Text:
+    if jacobian is None or jacobian.rank is None:
+        return Text("–")
+    rank = jacobian.rank
+    sign = "≥" if rank.at_least else ""
+    of = min(jacobian.outputs, jacobian.inputs)
+    cell = Text(f"{sign}{rank.median:g}/{of}")
+    if rank.min != rank.max:
+        cell.append(f"{' ' if wide else chr(10)}({rank.min}–{rank.max})", "dim")
+    return cell
+
+
+def _stable_rank(jacobian: JacobianRecord | None) -> str:
+    if jacobian is None or jacobian.stable_rank is None:
+        return "–"
+    text = significant(jacobian.stable_rank.median)
+    # Through some directions only, it is no property of the whole Jacobian.
+    return text if jacobian.complete else f"({text})"
+
+
+def _print_coverage(report: Report, console: Console, *, verbose: bool) -> None:
+    coverage = report.coverage
+    console.print()
+    style = "red" if coverage.failed else None
+    _say(
+        console,
+        f"{coverage.analysed} of {coverage.tensors} tensors analysed, {len(coverage.skipped)} "
+        f"skipped, {len(coverage.failed)} failed.",
+        style,
+    )
+    for what, omissions in (("skipped", coverage.skipped), ("failed", coverage.failed)):
+        for reason, count in Counter(each.reason for each in omissions).most_common():
+            _say(console, f"  {count} {what}: {printable(reason)}")
+            if verbose:
+                for each in omissions:
+                    if each.reason == reason:
+                        _say(console, f"      {printable(each.name)}", "dim")
+    if report.run.interrupted:
+        _say(console, f"Ended early: {printable(report.run.interrupted)}", "red")
+
+
+def _print_assumptions(report: Report, console: Console) -> None:
+    prior = report.prior
+    if prior is not None:
+        article = "a" if prior.kind == "data" else "an"
+        share = f", {100 * prior.share:.0f}% of its variance" if prior.share < 0.9995 else ""
+        sentence = (
+            "ρ: share of the input's variance that an attacker recovers at the worst sample, "
+            f"knowing the model and {article} {prior.kind} prior "
+            f"({prior.directions} directions{share})."
+        )
+        _say(console, sentence)
+    for sentence in report.assumptions:
+        _say(console, f"Assumed: {printable(sentence)}")
+
+
+def _say(console: Console, text: str, style: str | None = None) -> None:
+    # Soft wrapping leaves the line to the terminal; text is never read as markup.
+    console.print(Text(text, style or ""), soft_wrap=not console.is_terminal)

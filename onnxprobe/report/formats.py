@@ -1,0 +1,81 @@
+"""The report as bytes of a file: JSON with everything, CSV with a row per tensor."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from onnxprobe.errors import DataError
+from onnxprobe.record import Report
+from onnxprobe.report.text import printable
+
+__all__ = ["FORMATS", "file_format", "render_csv", "render_json"]
+
+# A spreadsheet computes what starts like this.
+_FORMULA_STARTS = ("=", "+", "-", "@")
+
+
+def render_json(report: Report) -> bytes:
+    """Render a report as strict JSON.
+
+    Args:
+        report: Any report.
+
+    Returns:
+        UTF-8, keys in the order of the schema.
+    """
+    plain = report.model_dump(mode="json")
+    # Names may hold lone surrogates; escaped, they survive.
+    return json.dumps(plain, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def render_csv(report: Report) -> bytes:
+    """Render the tensors of a report as a table.
+
+    Args:
+        report: Any report.
+
+    Returns:
+        UTF-8, a header and a row per analysed tensor. Control characters in names are written as
+        their codes, and what a spreadsheet would take for a formula is quoted.
+    """
+    rows = report.to_rows()
+    buffer = io.StringIO(newline="")
+    columns = list(dict.fromkeys(key for row in rows for key in row)) or ["name"]
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _quoted(value) for key, value in row.items()})
+    return buffer.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _quoted(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+FORMATS: dict[str, Callable[[Report], bytes]] = {".json": render_json, ".csv": render_csv}
+
+
+def file_format(path: Path) -> Callable[[Report], bytes]:
+    """Choose how to render a report by a file's ending.
+
+    Args:
+        path: The file to write.
+
+    Returns:
+        The renderer.
+
+    Raises:
+        DataError: If the ending is unknown.
+    """
+    renderer = FORMATS.get(path.suffix.lower())
+    if renderer is None:
+        known = " or ".join(FORMATS)
+        raise DataError(f"the report file {path} ends in {path.suffix or 'nothing'!r}; use {known}")
+    return renderer
