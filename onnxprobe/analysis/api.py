@@ -1,0 +1,148 @@
+"""The library's functions: what the command line calls, with arrays and models in memory too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from onnxprobe.analysis.conductor import Data, ModelSource, Progress, conduct
+from onnxprobe.analysis.configuration import Configuration, ImageConfiguration
+from onnxprobe.errors import DataError, RunError
+from onnxprobe.record import Report
+
+__all__ = ["IncompleteError", "analyze", "configure"]
+
+
+class IncompleteError(RunError):
+    """An analysis that was cut short.
+
+    Attributes:
+        report: What was found until then.
+    """
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def analyze(
+    model: ModelSource,
+    data: Data = None,
+    *,
+    samples: int = 4,
+    directions: Literal["auto", "all"] | int = "auto",
+    wrt: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    step: Literal["auto"] | float = "auto",
+    noise: Sequence[str | float] = ("0.1", "int8"),
+    tolerance: float = 1e-3,
+    sizes: Mapping[str, int] | None = None,
+    images: Mapping[str, Any] | None = None,
+    data_limit: int | None = None,
+    device: Literal["auto", "cuda", "cpu"] = "auto",
+    memory_bytes: int | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+    timeout_s: float = 600.0,
+    allow_links: bool = False,
+    data_digest: bool = True,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure degrees of freedom and Jacobian rank of every intermediate tensor of a model.
+
+    The model runs in a child process: a crash of native code loses a tensor, not the caller.
+
+    Args:
+        model: Path of an ``.onnx`` file, or an ``onnx.ModelProto``.
+        data: Samples: a path (``.npz``, ``.npy``, a folder of images) or an array of shape
+            (samples, ...) for the only input, or one of them per input by name; ``None`` to draw
+            samples from the declared types.
+        samples: Samples at which Jacobians are taken.
+        directions: Directions through which they are seen; ``"auto"`` is all up to 4,096 inputs,
+            else 256.
+        wrt: Tensor to differentiate with respect to; all float inputs if not given.
+        include: Globs of tensor names or operators to analyse; all if empty.
+        exclude: Globs of tensor names or operators to leave out.
+        step: Finite-difference step in input units; ``"auto"`` measures which is best.
+        noise: Release noise levels: numbers in units of a tensor's RMS, or ``"float32"``,
+            ``"float16"``, ``"bfloat16"``, ``"int8"`` for the rounding of that format.
+        tolerance: Relative tolerance of the headline rank.
+        sizes: Sizes of symbolic dimensions, by name or ``INPUT[AXIS]``.
+        images: How pictures become input: ``scale``, ``mean``, ``std``, ``layout``,
+            ``transpose``, ``channels``, ``resize``.
+        data_limit: Samples over which activations are measured, at most; 2,048 of data and 512
+            drawn ones if not given.
+        device: ``"auto"`` takes CUDA if a session on it can be made.
+        memory_bytes: Memory to use; half of what there is, at most 8 GiB, if not given.
+        threads: Threads; all processors if not given.
+        seed: Seed of everything drawn.
+        timeout_s: Seconds that a computation may take without a sign of progress.
+        allow_links: Whether external data may be read through symbolic and hard links.
+        data_digest: Whether the report holds a digest of the data.
+        progress: Called with a phase, the work done and all work.
+
+    Returns:
+        The report. Tensors that failed are in its coverage.
+
+    Raises:
+        ModelError: If the model is refused.
+        DataError: If data or options do not fit it.
+        RunError: If it cannot be run.
+        IncompleteError: If it ended early, with the report of what was measured until then.
+
+    Example:
+        >>> report = analyze("models/digits_mlp_sklearn.onnx", samples=1)  # doctest: +SKIP
+        >>> report.tensors[0].jacobian.rank.median  # doctest: +SKIP
+        64.0
+    """
+    configuration = configure(
+        images=images,
+        samples=samples,
+        directions=directions,
+        wrt=wrt,
+        include=tuple(include),
+        exclude=tuple(exclude),
+        step=step,
+        noise=tuple(map(str, noise)),
+        tolerance=tolerance,
+        sizes=dict(sizes or {}),
+        data_limit=data_limit,
+        device=device,
+        memory_bytes=memory_bytes,
+        threads=threads,
+        seed=seed,
+        timeout_s=timeout_s,
+        allow_links=allow_links,
+        data_digest=data_digest,
+    )
+    conclusion = conduct(model, data, configuration, *([progress] if progress else []))
+    if isinstance(conclusion.cause, RunError):
+        raise IncompleteError(str(conclusion.cause), conclusion.report) from conclusion.cause
+    if conclusion.cause is not None:
+        raise conclusion.cause
+    return conclusion.report
+
+
+def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Configuration:  # noqa: ANN401
+    """Check options and fill in defaults.
+
+    Args:
+        images: How pictures become input.
+        **options: Fields of `Configuration`; ``None`` for a default.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        DataError: If an option cannot mean anything.
+    """
+    try:
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return Configuration(images=ImageConfiguration(**(images or {})), **chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"option {name} is {first['input']!r}: {first['msg']}") from error

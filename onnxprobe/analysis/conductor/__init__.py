@@ -1,0 +1,144 @@
+"""The half of an analysis that stays in the caller's process: plan, restarts, assembly."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from onnxprobe.analysis.conductor.assembly import assemble_report
+from onnxprobe.analysis.conductor.link import InternalError, Link, WorkerLostError
+from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
+from onnxprobe.analysis.conductor.story import Progress, Story
+from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.errors import RunError
+from onnxprobe.record import Report
+
+__all__ = [
+    "Conclusion",
+    "Data",
+    "InternalError",
+    "ModelSource",
+    "Progress",
+    "WorkerLostError",
+    "conduct",
+    "expose",
+    "inspect",
+]
+
+
+class Conclusion:
+    """How an analysis ended.
+
+    Attributes:
+        report: What was found; partial if the analysis was cut short.
+        cause: What cut it short: an error, or an interrupt.
+        chatter: What native code printed.
+    """
+
+    def __init__(self, report: Report, cause: BaseException | None, chatter: str) -> None:
+        self.report = report
+        self.cause = cause
+        self.chatter = chatter
+
+
+def _ignore(phase: str, done: float, total: float) -> None:
+    """Take no note of progress."""
+
+
+def conduct(
+    model: ModelSource,
+    data: Data,
+    configuration: Configuration,
+    progress: Progress = _ignore,
+) -> Conclusion:
+    """Analyse a model.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        data: Samples; ``None`` to draw them.
+        configuration: What is asked for.
+        progress: Told how far it is.
+
+    Returns:
+        The report, also of an analysis that was cut short once the model was open.
+
+    Raises:
+        OnnxProbeError: If the model cannot be opened.
+    """  # noqa: DOC501 (an interrupt before the model is open passes through)
+    subject = Subject.of(model, data)
+    story = Story(subject, configuration, progress)
+    started, clock = datetime.now(UTC), time.monotonic()
+    cause: BaseException | None = None
+    try:
+        story.run()
+    except (KeyboardInterrupt, SystemExit, RunError) as error:
+        if story.findings.opening is None:
+            raise
+        cause = error
+        story.findings.interrupted = str(error) or "interrupted"
+    finally:
+        story.link.close()
+    elapsed_s = time.monotonic() - clock
+    report = assemble_report(story.findings, configuration, subject.paths, started, elapsed_s)
+    return Conclusion(report, cause, story.link.chatter)
+
+
+def expose(
+    model: ModelSource,
+    out: Path,
+    data_name: str,
+    data_out: Path,
+    *,
+    allow_links: bool = False,
+    silence_s: float = 600.0,
+) -> dict[str, Any]:
+    """Write a model whose every intermediate tensor is an output.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        out: Where to write it.
+        data_name: How the model refers to a file of weights, where one file does not hold them.
+        data_out: Where to write that file.
+        allow_links: Whether external data may be reached through links.
+        silence_s: How long the child process may say nothing.
+
+    Returns:
+        What was written: counts, and reasons of tensors that were left out.
+    """
+    params = {
+        "out": str(out.absolute()),
+        "data_name": data_name,
+        "data_out": str(data_out.absolute()),
+        "allow_links": allow_links,
+    }
+    return _ask("expose", model, params, silence_s)
+
+
+def inspect(
+    model: ModelSource, *, allow_links: bool = False, silence_s: float = 600.0
+) -> dict[str, Any]:
+    """List a model's inputs, outputs and tensors.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        allow_links: Whether external data may be reached through links.
+        silence_s: How long the child process may say nothing.
+
+    Returns:
+        Plain data.
+    """
+    return _ask("inspect", model, {"allow_links": allow_links}, silence_s)
+
+
+def _ask(
+    method: str, model: ModelSource, params: dict[str, Any], silence_s: float
+) -> dict[str, Any]:
+    subject = Subject.of(model)
+    link = Link(silence_s)
+    try:
+        answer: dict[str, Any] = link.call(method, {**subject.header, **params}, subject.blobs)
+    finally:
+        link.close()
+    return answer

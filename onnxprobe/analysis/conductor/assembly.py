@@ -1,0 +1,193 @@
+"""From findings to the report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from onnxprobe.analysis.conductor.findings import Findings
+from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.analysis.messages import CatalogueEntry, Layout
+from onnxprobe.record import (
+    Coverage,
+    DofRecord,
+    ExecutionRecord,
+    JacobianRecord,
+    Omission,
+    Report,
+    RunRecord,
+    SourceRecord,
+    Status,
+    TensorRecord,
+)
+
+__all__ = ["assemble_report"]
+
+_UNFINISHED = "the analysis ended before it was measured"
+
+# The most telling first.
+_PRECEDENCE: tuple[Status, ...] = (
+    "non-finite",
+    "not repeatable",
+    "constant",
+    "independent",
+    "piecewise constant",
+    "not differentiable",
+    "at least",
+    "saturated",
+)
+
+
+def assemble_report(
+    findings: Findings,
+    configuration: Configuration,
+    paths: dict[str, str],
+    started: datetime,
+    elapsed_s: float,
+) -> Report:
+    """Say what was found.
+
+    Args:
+        findings: Of an analysis that opened its model, finished or not.
+        configuration: What the user asked for.
+        paths: Paths that were given.
+        started: When the analysis started.
+        elapsed_s: How long it took.
+
+    Returns:
+        The report; every tensor of the model is in it as analysed, skipped or failed.
+    """
+    opening = findings.opening
+    assert opening is not None
+    tensors: list[TensorRecord] = []
+    skipped: list[Omission] = []
+    failed: list[Omission] = []
+    for entry in opening.entries:
+        if entry.name in findings.skipped:
+            skipped.append(Omission(name=entry.name, reason=findings.skipped[entry.name]))
+            continue
+        record = _tensor(findings, entry)
+        if isinstance(record, str):
+            failed.append(Omission(name=entry.name, reason=record))
+        else:
+            tensors.append(record)
+    return Report(
+        model=opening.model,
+        data=opening.data,
+        source=_source(findings),
+        prior=findings.source.prior if findings.source else None,
+        execution=_execution(findings),
+        tensors=tensors,
+        coverage=Coverage(
+            tensors=len(opening.entries), analysed=len(tensors), skipped=skipped, failed=failed
+        ),
+        assumptions=findings.assumptions,
+        run=RunRecord(
+            configuration=configuration.model_dump(mode="json"),
+            versions=opening.versions,
+            paths=paths,
+            started=started.isoformat(timespec="seconds"),
+            elapsed_s=elapsed_s,
+            interrupted=findings.interrupted,
+        ),
+    )
+
+
+def _tensor(findings: Findings, entry: CatalogueEntry) -> TensorRecord | str:
+    """Return the record of a tensor, or why there is none."""
+    layout = findings.layouts.get(entry.name)
+    stand_in = findings.groups.measured_as.get(entry.name)
+    if entry.name in findings.failed:
+        return findings.failed[entry.name]
+    if layout is None or stand_in is None or stand_in not in findings.activations:
+        return findings.failed.get(stand_in or "", _UNFINISHED)
+    measured = findings.activations[stand_in]
+    base = findings.groups.differentiated_as(stand_in)
+    jacobian = _jacobian(findings, stand_in, base, layout, measured.dof)
+    if jacobian is None:
+        return findings.failed.get(stand_in) or findings.failed.get(base) or _UNFINISHED
+    dof = measured.dof.model_copy()
+    whole = findings.source.dof.value if findings.source else None
+    dof.share = dof.value / whole if dof.value is not None and whole else None
+    found = findings.jacobians.get(base)
+    return TensorRecord(
+        name=entry.name,
+        op_type=entry.op_type,
+        node=entry.node,
+        dtype=entry.dtype or layout.dtype,
+        shape=layout.shape,
+        batch_axis=layout.axis,
+        is_output=entry.is_output,
+        status=_status(jacobian.status, dof.status),
+        shares_with=stand_in if stand_in != entry.name else None,
+        activations=measured.activations,
+        dof=dof,
+        jacobian=jacobian,
+        release=found.release.get(stand_in, []) if found else [],
+        noise_for_5_percent=found.noise_for_5_percent.get(stand_in) if found else None,
+    )
+
+
+def _jacobian(
+    findings: Findings, stand_in: str, base: str, layout: Layout, dof: DofRecord
+) -> JacobianRecord | None:
+    size = findings.source_size
+    status: Status | None = None
+    if findings.source is None:
+        status = "not differentiable"
+    elif stand_in in findings.insensitive or base in findings.insensitive:
+        status = findings.insensitive.get(stand_in) or findings.insensitive[base]
+    if status is not None:
+        return JacobianRecord(
+            method=None,
+            inputs=size,
+            outputs=layout.size,
+            complete=False,
+            directions=0,
+            status=status,
+        )
+    answer = findings.jacobians.get(base)
+    if answer is None:
+        return None
+    record = answer.jacobian.model_copy()
+    flat = all(each.frobenius is not None and each.frobenius[2] == 0 for each in record.samples)
+    if flat and dof.status != "constant":
+        # It varies over the samples, and no direction at any sample moves it.
+        record.status = "piecewise constant"
+    return record
+
+
+def _status(*found: Status) -> Status:
+    return next((status for status in _PRECEDENCE if status in found), "ok")
+
+
+def _source(findings: Findings) -> SourceRecord | None:
+    opening, source = findings.opening, findings.source
+    if opening is None or not opening.source_names:
+        return None
+    return SourceRecord(
+        names=opening.source_names,
+        size=findings.source_size,
+        chosen=opening.source_chosen,
+        dof=source.dof if source else None,
+    )
+
+
+def _execution(findings: Findings) -> ExecutionRecord | None:
+    opening = findings.opening
+    if opening is None:
+        return None
+    layouts = findings.layouts.values()
+    repeatability = [layout.repeatability for layout in layouts]
+    return ExecutionRecord(
+        provider=opening.provider,
+        provider_reason=opening.provider_reason,
+        provider_options=opening.provider_options,
+        optimised_chunks=sum(findings.optimised),
+        plain_chunks=len(findings.optimised) - sum(findings.optimised),
+        optimised_difference=findings.optimised_difference if any(findings.optimised) else None,
+        output_difference=findings.output_difference,
+        batched_tensors=sum(layout.batched for layout in layouts),
+        single_tensors=sum(not layout.batched for layout in layouts),
+        upcast_difference=opening.upcast_difference,
+        repeatability=max(repeatability, default=None),
+    )

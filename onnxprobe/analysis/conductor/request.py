@@ -1,0 +1,115 @@
+"""What an analysis is asked to look at: a model and data, as they travel to the worker."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from onnxprobe.errors import DataError, ModelError
+from onnxprobe.types import Array
+
+__all__ = ["Data", "ModelSource", "Subject"]
+
+Data: TypeAlias = "str | Path | Array | Mapping[str, str | Path | Array] | None"
+ModelSource: TypeAlias = "str | Path | Any"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and the data to measure it on.
+
+    Attributes:
+        header: What the worker reads of it as JSON.
+        blobs: What travels beside: the model's bytes if it is in memory, then arrays.
+        paths: Paths that were given, for the report.
+    """
+
+    header: dict[str, Any]
+    blobs: tuple[bytes, ...]
+    paths: dict[str, str]
+
+    @classmethod
+    def of(cls, model: ModelSource, data: Data = None) -> Subject:
+        """Take what a user gave.
+
+        Args:
+            model: Path of an ``.onnx`` file, or a ``ModelProto``.
+            data: A path or array for the only input, or one per input by name; ``None`` to draw
+                samples.
+
+        Returns:
+            The subject.
+
+        Raises:
+            ModelError: If the model is neither, or does not fit a message.
+            DataError: If an array holds Python objects.
+        """
+        paths: dict[str, str] = {}
+        content = b""
+        if isinstance(model, str | Path):
+            path = Path(model)
+            paths["model"] = str(model)
+            location, name = str(path.absolute()), path.name
+        elif hasattr(model, "SerializeToString"):
+            location, name = None, "(memory)"
+            content = _serialise(model)
+        else:
+            raise ModelError(
+                f"the model is a {type(model).__name__}; "
+                "give the path of an .onnx file or a ModelProto"
+            )
+        entries, arrays = _entries(data, paths)
+        header = {
+            "path": location,
+            "name": name,
+            "model_bytes": len(content),
+            "data": entries,
+        }
+        return cls(header, (content, *arrays), paths)
+
+
+def _serialise(model: Any) -> bytes:  # noqa: ANN401 (the parent process does not import onnx)
+    try:
+        content: bytes = model.SerializeToString()
+    except ValueError as error:
+        raise ModelError(
+            f"the model in memory cannot be serialised ({error}); "
+            "save it with external data and give its path"
+        ) from error
+    return content
+
+
+def _entries(data: Data, paths: dict[str, str]) -> tuple[list[dict[str, Any]] | None, list[bytes]]:
+    if data is None:
+        return None, []
+    named: list[tuple[str | None, Any]] = (
+        [*data.items()] if isinstance(data, Mapping) else [(None, data)]
+    )
+    entries, blobs = [], []
+    for name, value in named:
+        entry: dict[str, Any] = {"name": name, "path": None, "bytes": 0}
+        if isinstance(value, str | Path):
+            paths[f"data {name}" if name else "data"] = str(value)
+            entry["path"] = str(Path(value).absolute())
+        else:
+            blobs.append(_pack(value, name))
+            entry["bytes"] = len(blobs[-1])
+        entries.append(entry)
+    return entries, blobs
+
+
+def _pack(value: Any, name: str | None) -> bytes:  # noqa: ANN401
+    buffer = io.BytesIO()
+    try:
+        np.save(buffer, np.asarray(value), allow_pickle=False)
+    except ValueError as error:
+        raise DataError(
+            f"the data for {name or 'the input'} is no array of numbers ({error}); "
+            "give a numpy array"
+        ) from error
+    return buffer.getvalue()

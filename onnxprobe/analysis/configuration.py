@@ -1,0 +1,62 @@
+"""What the user asked for; every default is stated here, and printed in the report."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Configuration", "ImageConfiguration", "default_memory_bytes"]
+
+
+def default_memory_bytes() -> int:
+    """Return the default memory budget: half of what the machine has, at most 8 GiB.
+
+    Returns:
+        Bytes; what happens to be free at the moment does not count, so that runs can be repeated.
+    """
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        total = 2**33
+    return min(total // 2, 2**33)
+
+
+class ImageConfiguration(BaseModel):
+    """How pictures become input: ``(pixel·scale − mean)/std``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: float | None = None
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    layout: Literal["auto", "NCHW", "NHWC", "flat"] = "auto"
+    transpose: bool = False
+    channels: Literal["rgb", "bgr"] = "rgb"
+    resize: Literal["stretch", "crop"] = "stretch"
+
+
+class Configuration(BaseModel):
+    """Everything that decides what an analysis computes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    images: ImageConfiguration = ImageConfiguration()
+    sizes: dict[str, int] = Field(default_factory=dict)
+    samples: int = Field(4, ge=1)
+    directions: Literal["auto", "all"] | int = "auto"
+    wrt: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    step: Literal["auto"] | float = "auto"
+    noise: tuple[str, ...] = ("0.1", "int8")
+    tolerance: float = Field(1e-3, gt=0, lt=1)
+    data_limit: int | None = Field(None, ge=2)
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    memory_bytes: int = Field(default_factory=default_memory_bytes, ge=2**25)
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    seed: int = Field(0, ge=0)
+    timeout_s: float = Field(600.0, gt=0)
+    allow_links: bool = False
+    data_digest: bool = True

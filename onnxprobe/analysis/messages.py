@@ -1,0 +1,156 @@
+"""What the worker answers, validated before the conductor believes a word of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from onnxprobe.record import (
+    ActivationRecord,
+    DataRecord,
+    DofRecord,
+    JacobianRecord,
+    ModelRecord,
+    Omission,
+    PriorRecord,
+    ReleaseRecord,
+)
+
+__all__ = [
+    "ActivationAnswer",
+    "CatalogueEntry",
+    "JacobianAnswer",
+    "JacobianAnswers",
+    "Layout",
+    "Opening",
+    "Part",
+    "Reach",
+    "SourceAnswer",
+    "StepAnswer",
+    "SurveyAnswer",
+]
+
+Reach = Literal["none", "shape", "piecewise constant", "smooth"]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class CatalogueEntry(_Message):
+    """One tensor, as known before anything was measured."""
+
+    name: str
+    op_type: str
+    node: str
+    parents: list[str]
+    dtype: str | None
+    shape: list[int | str | None] | None
+    is_output: bool
+    skip: str | None
+    reach: Reach = Field(description="How the source reaches it.")
+    same_as: str | None = Field(description="The tensor that holds the same values, moved at most.")
+    shift_of: str | None = Field(description="The tensor that it is, plus a constant.")
+
+
+class Opening(_Message):
+    """A model and its samples, ready to be measured."""
+
+    model: ModelRecord
+    data: DataRecord
+    entries: list[CatalogueEntry]
+    source_names: list[str] = Field(description="Empty if there is nothing to differentiate by.")
+    source_tensor: bool = Field(description="Whether the source is an inner tensor.")
+    source_chosen: str
+    provider: str
+    provider_reason: str
+    provider_options: dict[str, str]
+    upcast_difference: float | None
+    assumptions: list[str]
+    versions: dict[str, str]
+
+
+class Layout(_Message):
+    """How a tensor comes out of a run."""
+
+    name: str
+    dtype: str
+    shape: list[int] = Field(description="For one row.")
+    axis: int | None = Field(description="The axis along which rows are batched.")
+    batched: bool = Field(description="Whether several rows may share a run.")
+    repeatability: float = Field(description="Relative difference between two equal runs.")
+
+    @property
+    def size(self) -> int:
+        """Elements of one row."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+
+class SurveyAnswer(_Message):
+    """What a first run of some tensors showed."""
+
+    layouts: list[Layout]
+    skipped: list[Omission]
+    output_difference: float = Field(
+        0.0, description="Largest difference of an output from the unmodified model's, relative."
+    )
+
+
+class SourceAnswer(_Message):
+    """The source over the samples."""
+
+    dof: DofRecord
+    prior: PriorRecord | None
+
+
+class ActivationAnswer(_Message):
+    """One tensor over the samples."""
+
+    name: str
+    activations: ActivationRecord
+    dof: DofRecord
+    rounding: dict[str, float] = Field(
+        description="By float format, the mean square of its rounding error."
+    )
+
+
+class Part(_Message):
+    """A range of a tensor's elements."""
+
+    name: str
+    start: int
+    stop: int
+
+
+class StepAnswer(_Message):
+    """The finite-difference step that serves all tensors."""
+
+    step: float | None = Field(
+        description="Relative to the source's RMS; null if no tensor moved smoothly."
+    )
+    noise: dict[str, float] = Field(
+        description="By tensor, the function's own noise, relative to the tensor's RMS."
+    )
+
+
+class JacobianAnswer(_Message):
+    """The sensitivity of one tensor, and what follows for its release."""
+
+    name: str
+    jacobian: JacobianRecord
+    release: dict[str, list[ReleaseRecord]] = Field(
+        description="By tensor with this Jacobian: the tensor itself, and its shifts."
+    )
+    noise_for_5_percent: dict[str, float | None]
+
+
+class JacobianAnswers(_Message):
+    """Several sensitivities, and how they were run."""
+
+    answers: list[JacobianAnswer]
+    optimised: bool
+    optimised_difference: float

@@ -1,0 +1,215 @@
+"""Degrees of freedom: what a tensor's values over the samples span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
+
+import numpy as np
+
+from onnxprobe.analysis.messages import ActivationAnswer, Layout, Part
+from onnxprobe.analysis.worker.study import Study
+from onnxprobe.record import ActivationRecord, DofRecord, SpectrumRecord, Status
+from onnxprobe.risk import FloatFormat, rounding_moment
+from onnxprobe.spectrum import (
+    Magnitudes,
+    Spectrum,
+    centred_gram,
+    covariance_spectrum_from_gram,
+    dof_ceiling,
+    effective_rank,
+    energy_rank,
+    is_saturated,
+    numerical_rank,
+    participation_ratio,
+    two_nn,
+)
+from onnxprobe.types import Array, Floats, Runner
+
+__all__ = ["Moments", "dof_record", "measure_activations", "spectrum_record"]
+
+# Values of a spectrum that the report keeps.
+SPECTRUM_VALUES = 32
+# Integers beyond 2²⁴ and doubles lose digits in float32.
+_WIDE = frozenset({"float64", "int32", "int64", "uint32", "uint64"})
+
+
+class Moments:
+    """Sums over a tensor's elements and samples, added up part by part.
+
+    Args:
+        samples: How many samples there are.
+        formats: Float formats whose rounding error is wanted.
+    """
+
+    def __init__(self, samples: int, formats: Sequence[FloatFormat]) -> None:
+        self.samples = samples
+        self.gram: Floats = np.zeros((samples, samples))
+        self.magnitudes = Magnitudes.of(np.zeros((samples, 0)))
+        self.non_finite = 0
+        self.max_abs = 0.0
+        self._rounding = dict.fromkeys(formats, 0.0)
+
+    def add(self, part: Array) -> None:
+        """Take some elements of every sample into account.
+
+        Args:
+            part: Shape (samples, elements).
+        """
+        bad = int(part.size - np.count_nonzero(np.isfinite(part)))
+        self.non_finite += bad
+        self.magnitudes = self.magnitudes.joined(Magnitudes.of(part))
+        if bad or not part.size:
+            return
+        self.gram += centred_gram(part)
+        self.max_abs = max(self.max_abs, float(np.abs(part).max()))
+        for name in self._rounding:
+            self._rounding[name] += rounding_moment(part, name) * part.size
+
+    @property
+    def rounding(self) -> dict[str, float]:
+        """By float format, the mean square of its rounding error."""
+        count = max(1, self.samples * self.magnitudes.features)
+        return {name: total / count for name, total in self._rounding.items()}
+
+
+def measure_activations(
+    study: Study,
+    layouts: Sequence[Layout],
+    passes: Sequence[Sequence[Part]],
+    rows: int,
+    progress: Callable[[float], None],
+) -> list[ActivationAnswer]:
+    """Measure the degrees of freedom of some tensors.
+
+    Args:
+        study: The opened model.
+        layouts: The tensors, all batched or none.
+        passes: For each run over the samples, the parts of tensors that it collects.
+        rows: Rows that share a run.
+        progress: Told the tensor passes done.
+
+    Returns:
+        An answer per tensor.
+    """
+    names = [layout.name for layout in layouts]
+    batched = all(layout.batched for layout in layouts)
+    runner = study.runner(study.session(names, batched=batched), layouts, batched=batched)
+    count = study.samples.count
+    formats = [name for name in get_args(FloatFormat) if name in study.configuration.noise]
+    by_name = {layout.name: layout for layout in layouts}
+    moments = {name: Moments(count, formats) for name in names}
+    last = {part.name: index for index, parts in enumerate(passes) for part in parts}
+    answers: dict[str, ActivationAnswer] = {}
+    for index, parts in enumerate(passes):
+        collected = _collect(study, runner, by_name, parts, rows, progress)
+
+        def finish(part: Part, collected: dict[str, Array] = collected, index: int = index) -> None:
+            moments[part.name].add(collected.pop(part.name))
+            if last[part.name] == index:
+                sums = moments.pop(part.name)
+                answers[part.name] = _answer(study, by_name[part.name], sums)
+
+        with ThreadPoolExecutor(study.settings.threads) as pool:
+            list(pool.map(finish, parts))
+    return [answers[name] for name in names]
+
+
+def _collect(
+    study: Study,
+    runner: Runner,
+    layouts: dict[str, Layout],
+    parts: Sequence[Part],
+    rows: int,
+    progress: Callable[[float], None],
+) -> dict[str, Array]:
+    count = study.samples.count
+    collected = {
+        part.name: np.empty(
+            (count, part.stop - part.start),
+            np.float64 if layouts[part.name].dtype in _WIDE else np.float32,
+        )
+        for part in parts
+    }
+    for start in range(0, count, rows):
+        indices = range(start, min(start + rows, count))
+        outputs = runner.run(study.rows(indices))
+        for part in parts:
+            collected[part.name][start : indices.stop] = outputs[part.name][
+                :, part.start : part.stop
+            ]
+        progress(len(parts) * len(indices) / count)
+    return collected
+
+
+def _answer(study: Study, layout: Layout, sums: Moments) -> ActivationAnswer:
+    finite = sums.magnitudes.is_finite
+    activations = ActivationRecord(
+        rms=sums.magnitudes.rms if finite else None,
+        max_abs=sums.max_abs if finite else None,
+        non_finite=sums.non_finite,
+    )
+    dtype = np.dtype(layout.dtype)
+    epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+    dof = dof_record(sums, study.configuration.tolerance, epsilon)
+    return ActivationAnswer(
+        name=layout.name, activations=activations, dof=dof, rounding=sums.rounding
+    )
+
+
+def dof_record(sums: Moments, tolerance: float, epsilon: float) -> DofRecord:
+    """Read the degrees of freedom off a tensor's sums.
+
+    Args:
+        sums: Over all of its elements and samples.
+        tolerance: Relative tolerance of the covariance rank.
+        epsilon: Machine epsilon of the type that it was computed in.
+
+    Returns:
+        Every linear estimate, TwoNN, and the spectrum of standard deviations.
+    """
+    ceiling = dof_ceiling(sums.samples, sums.magnitudes.features)
+    spectrum = covariance_spectrum_from_gram(sums.gram, sums.magnitudes, epsilon=epsilon)
+    if spectrum is None:
+        return DofRecord(
+            value=None, ceiling=ceiling, share=None, status="non-finite", samples=sums.samples
+        )
+    value = effective_rank(spectrum)
+    status: Status = "ok"
+    if spectrum.resolved_count == 0:
+        status = "constant"
+    elif is_saturated(value, sums.samples):
+        status = "saturated"
+    return DofRecord(
+        value=value,
+        ceiling=ceiling,
+        share=None,
+        status=status,
+        samples=sums.samples,
+        participation_ratio=participation_ratio(spectrum),
+        energy_95=energy_rank(spectrum, 0.95),
+        energy_99=energy_rank(spectrum, 0.99),
+        rank=numerical_rank(spectrum, tolerance).value,
+        two_nn=two_nn(sums.gram),
+        spectrum=spectrum_record(spectrum),
+    )
+
+
+def spectrum_record(spectrum: Spectrum) -> SpectrumRecord:
+    """Thin a spectrum out for the report.
+
+    Args:
+        spectrum: Any spectrum.
+
+    Returns:
+        At most `SPECTRUM_VALUES` of its values, evenly on a logarithmic scale of their order.
+    """
+    indices, values = spectrum.decimated(SPECTRUM_VALUES)
+    return SpectrumRecord(
+        size=len(spectrum.values),
+        floor=spectrum.floor,
+        complete=spectrum.complete,
+        indices=indices.tolist(),
+        values=values.tolist(),
+    )

@@ -1,0 +1,158 @@
+"""An opened model, described for the conductor and for the report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+
+from onnxprobe.analysis.messages import CatalogueEntry, Opening
+from onnxprobe.analysis.worker.study import Study
+from onnxprobe.graph import (
+    Graph,
+    Reach,
+    Sharing,
+    TensorInfo,
+    catalogue,
+    find_sharing,
+    random_nodes,
+    trace,
+)
+from onnxprobe.record import DataRecord, FileRecord, InputRecord, ModelRecord
+from onnxprobe.runtime import Provider
+from onnxprobe.version import __version__
+
+__all__ = ["describe", "unmoved"]
+
+_PACKAGES = ("onnx", "onnx-ir", "numpy", "scipy", "pillow", "onnxruntime-gpu", "onnxruntime")
+
+
+def describe(name: str, study: Study, provider: Provider, source_chosen: str) -> Opening:
+    """Describe an opened model.
+
+    Args:
+        name: What to call it.
+        study: The model with its samples.
+        provider: What runs it.
+        source_chosen: Why derivatives are taken with respect to what they are.
+
+    Returns:
+        The description.
+    """
+    graph, samples = study.graph, study.samples
+    draws = random_nodes(graph)
+    assumptions = []
+    if draws:
+        assumptions.append(
+            f"{len(draws)} nodes draw random numbers at inference, {draws[0]} among them: "
+            "tensors after them differ from run to run"
+        )
+    slots = {slot.name: slot for slot in study.signature.slots}
+    return Opening(
+        model=ModelRecord(
+            name=name,
+            files=[
+                FileRecord(name=each.name, sha256=each.sha256, size_bytes=each.size_bytes)
+                for each in graph.files
+            ],
+            producer=f"{graph.proto.producer_name} {graph.proto.producer_version}".strip(),
+            ir_version=graph.proto.ir_version,
+            opsets=graph.opsets,
+            inputs=[
+                InputRecord(
+                    name=kind.name,
+                    dtype=kind.dtype,
+                    declared_shape=None if kind.shape is None else list(kind.shape),
+                    sample_shape=list(slots[kind.name].shape),
+                    batch_axis=slots[kind.name].batch_axis,
+                )
+                for kind in graph.inputs
+            ],
+            outputs=list(graph.outputs),
+            nodes=len(graph.proto.graph.node),
+            local_functions=graph.local_functions,
+            random_nodes=list(draws),
+        ),
+        data=DataRecord(
+            synthetic=samples.synthetic,
+            samples=samples.count,
+            digest=samples.digest if study.configuration.data_digest else None,
+            jacobian_samples=samples.spread(study.configuration.samples).tolist(),
+        ),
+        entries=_entries(study),
+        source_names=list(study.source_names),
+        source_tensor=study.source_tensor,
+        source_chosen=source_chosen,
+        provider=provider.name,
+        provider_reason=provider.reason,
+        provider_options=provider.options,
+        upcast_difference=None,
+        assumptions=assumptions,
+        versions=_versions(),
+    )
+
+
+def _entries(study: Study) -> list[CatalogueEntry]:
+    graph, types = study.graph, study.types
+    infos = catalogue(graph, types)
+    fed = trace(graph, [kind.name for kind in graph.inputs], types)
+    reached = trace(study.smooth_graph, study.source_names, types)
+    found = find_sharing(graph, types)
+    # A source is where derivatives start: it shares nothing with what it was computed from.
+    own = set(study.source_names)
+    sharing = Sharing(
+        {name: origin for name, origin in found.same.items() if name not in own},
+        {name: origin for name, origin in found.shifted.items() if name not in own},
+    )
+    return [_entry(info, fed, reached, sharing, graph) for info in infos]
+
+
+def _entry(
+    info: TensorInfo,
+    fed: Mapping[str, Reach],
+    reached: Mapping[str, Reach],
+    sharing: Sharing,
+    graph: Graph,
+) -> CatalogueEntry:
+    skip = info.skip
+    if skip is None and info.name in graph.producers:
+        skip = unmoved(fed.get(info.name, Reach.NONE))
+    origin = sharing.origin(info.name)
+    return CatalogueEntry(
+        name=info.name,
+        op_type=info.op_type,
+        node=info.node,
+        parents=list(info.parents),
+        dtype=info.type.dtype,
+        shape=None if info.type.shape is None else list(info.type.shape),
+        is_output=info.is_output,
+        skip=skip,
+        reach=reached[info.name].value if info.name in reached else "none",
+        same_as=origin if origin != info.name else None,
+        shift_of=sharing.shifted.get(info.name),
+    )
+
+
+def unmoved(reach: Reach) -> str | None:
+    """Say why a tensor is the same for all samples.
+
+    Args:
+        reach: How the inputs reach it.
+
+    Returns:
+        The reason to skip it; ``None`` if values of the inputs matter.
+    """
+    return {
+        Reach.NONE: "constant: no input reaches it",
+        Reach.SHAPE: "constant: it depends on the shape of the input alone",
+    }.get(reach)
+
+
+def _versions() -> dict[str, str]:
+    found = {"onnxprobe": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        # One of the two runtimes is installed, not both.
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

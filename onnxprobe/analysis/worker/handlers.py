@@ -1,0 +1,153 @@
+"""What the worker can be asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.analysis.frames import Frame
+from onnxprobe.analysis.messages import (
+    ActivationAnswer,
+    JacobianAnswers,
+    Layout,
+    Opening,
+    Part,
+    SourceAnswer,
+    StepAnswer,
+    SurveyAnswer,
+)
+from onnxprobe.analysis.worker.activations import measure_activations
+from onnxprobe.analysis.worker.opening import ModelFile, open_study
+from onnxprobe.analysis.worker.rewriting import expose_model, inspect_model
+from onnxprobe.analysis.worker.sensitivity import (
+    JacobianRequest,
+    find_step,
+    measure_jacobians,
+)
+from onnxprobe.analysis.worker.serve import Handler
+from onnxprobe.analysis.worker.source import measure_source
+from onnxprobe.analysis.worker.study import Study
+from onnxprobe.analysis.worker.survey import survey
+from onnxprobe.inputs import Data
+from onnxprobe.types import Array
+
+__all__ = ["handlers"]
+
+Progress = Callable[[float], None]
+
+
+def handlers() -> Mapping[str, Handler]:
+    """Return what answers each request; all of them share one study.
+
+    Returns:
+        Handlers by method.
+    """
+    desk = _Desk()
+    return {
+        "open": desk.open,
+        "survey": desk.survey,
+        "source": desk.source,
+        "activations": desk.activations,
+        "step": desk.step,
+        "jacobians": desk.jacobians,
+        "expose": desk.expose,
+        "inspect": desk.inspect,
+    }
+
+
+class _Desk:
+    def __init__(self) -> None:
+        self._opened: Study | None = None
+
+    @property
+    def _study(self) -> Study:
+        assert self._opened is not None, "the conductor opens a model first"
+        return self._opened
+
+    def open(self, request: Frame, _: Progress) -> Opening:
+        params = request.header
+        configuration = Configuration.model_validate(params["configuration"])
+        self._opened, opening = open_study(
+            _model_file(params, request.blob),
+            configuration,
+            _data(params, request.blob),
+            infer=params["infer"],
+            try_first=params["try_first"],
+        )
+        return opening
+
+    def survey(self, request: Frame, _: Progress) -> SurveyAnswer:
+        return survey(self._study, request.header["names"])
+
+    def source(self, request: Frame, progress: Progress) -> SourceAnswer:
+        params = request.header
+        layout = Layout.model_validate(params["layout"]) if params["layout"] else None
+        return measure_source(self._study, layout, params["rows"], params["directions"], progress)
+
+    def activations(self, request: Frame, progress: Progress) -> list[ActivationAnswer]:
+        params = request.header
+        return measure_activations(
+            self._study,
+            [Layout.model_validate(each) for each in params["layouts"]],
+            [[Part.model_validate(part) for part in parts] for parts in params["passes"]],
+            params["rows"],
+            progress,
+        )
+
+    def step(self, request: Frame, _: Progress) -> StepAnswer:
+        params = request.header
+        layouts = [Layout.model_validate(each) for each in params["layouts"]]
+        return find_step(
+            self._study,
+            layouts,
+            params["sample"],
+            params["directions"],
+            params["rows"],
+            params["tried"],
+        )
+
+    def jacobians(self, request: Frame, progress: Progress) -> JacobianAnswers:
+        wanted = JacobianRequest.model_validate(request.header)
+        return measure_jacobians(self._study, wanted, progress)
+
+    def expose(self, request: Frame, _: Progress) -> dict[str, Any]:
+        params = request.header
+        file = _model_file(params, request.blob)
+        return expose_model(
+            file,
+            Path(params["out"]),
+            params["data_name"],
+            Path(params["data_out"]),
+            allow_links=params["allow_links"],
+        )
+
+    def inspect(self, request: Frame, _: Progress) -> dict[str, Any]:
+        params = request.header
+        return inspect_model(_model_file(params, request.blob), allow_links=params["allow_links"])
+
+
+def _model_file(params: dict[str, Any], blob: bytes) -> ModelFile:
+    path = params["path"]
+    content = blob[: params["model_bytes"]]
+    return ModelFile(Path(path) if path else None, content, params["name"])
+
+
+def _data(params: dict[str, Any], blob: bytes) -> Data:
+    """Take paths from the header and arrays from the bytes behind the model's."""
+    if params["data"] is None:
+        return None
+    found: dict[str | None, Path | Array] = {}
+    start = params["model_bytes"]
+    for entry in params["data"]:
+        if entry["path"] is not None:
+            found[entry["name"]] = Path(entry["path"])
+            continue
+        stop = start + entry["bytes"]
+        found[entry["name"]] = np.load(io.BytesIO(blob[start:stop]), allow_pickle=False)
+        start = stop
+    return found

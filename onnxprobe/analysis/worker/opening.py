@@ -1,0 +1,128 @@
+"""Opening a model: load it, choose a device, find inputs that it accepts, and decide the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.analysis.messages import Opening
+from onnxprobe.analysis.worker.confine import limit_memory
+from onnxprobe.analysis.worker.description import describe
+from onnxprobe.analysis.worker.study import Study
+from onnxprobe.analysis.worker.trial import Trial, untried, upcast_difference
+from onnxprobe.graph import (
+    Graph,
+    canary_program,
+    canary_weight,
+    choose_source,
+    has_half_precision,
+    infer_types,
+    load_model,
+    parse_model,
+    upcast_graph,
+)
+from onnxprobe.inputs import Data
+from onnxprobe.risk import parse_release_noise
+from onnxprobe.runtime import CPU, Settings, choose_provider
+
+__all__ = ["ModelFile", "open_graph", "open_study"]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Where the model comes from.
+
+    Attributes:
+        path: Its file; ``None`` for a model in memory.
+        content: Its bytes, for a model in memory.
+        name: What to call it.
+    """
+
+    path: Path | None
+    content: bytes
+    name: str
+
+
+def open_graph(file: ModelFile, *, allow_links: bool) -> Graph:
+    """Load a model.
+
+    Args:
+        file: Where it comes from.
+        allow_links: Whether external data may be reached through links.
+
+    Returns:
+        The graph.
+
+    Raises:
+        ModelError: If it is refused.
+    """
+    if file.path is not None:
+        return load_model(file.path, allow_links=allow_links)
+    return parse_model(file.content)
+
+
+def open_study(
+    file: ModelFile,
+    configuration: Configuration,
+    data: Data,
+    *,
+    infer: bool = True,
+    try_first: bool = True,
+) -> tuple[Study, Opening]:
+    """Open a model with its samples.
+
+    Args:
+        file: Where the model comes from.
+        configuration: What the user asked for.
+        data: Paths or arrays by input name, ``None`` for the only input; ``None`` to draw samples.
+        infer: Whether native code may infer types; it crashes on some hostile models.
+        try_first: Whether to run the unmodified model; without, its outputs are not compared.
+
+    Returns:
+        The study, and its description for the conductor.
+
+    Raises:
+        ModelError: If the model is refused, by onnxprobe or by the runtime.
+        DataError: If data or options do not fit it.
+        RunError: If it cannot be run on any inputs tried.
+    """
+    for text in configuration.noise:
+        parse_release_noise(text)
+    provider, settings = choose_provider(
+        configuration.device,
+        Settings(
+            threads=configuration.threads,
+            seed=configuration.seed,
+            memory_bytes=configuration.memory_bytes,
+        ),
+        canary_program(),
+        canary_weight(),
+    )
+    if provider.name == CPU:
+        limit_memory(configuration.memory_bytes)
+    graph = open_graph(file, allow_links=configuration.allow_links)
+    types = infer_types(graph) if infer else {}
+    smooth = upcast_graph(graph) if has_half_precision(graph) else graph
+    if try_first:
+        trial = Trial.of(graph, smooth, types, settings, configuration, data)
+    else:
+        trial = untried(graph, types, configuration, data)
+    source = choose_source(trial.graph, trial.types, configuration.wrt)
+    study = Study(
+        configuration=configuration,
+        graph=trial.graph,
+        smooth_graph=smooth,
+        types=trial.types,
+        signature=trial.signature,
+        samples=trial.samples,
+        settings=settings,
+        source_names=source.names,
+        source_tensor=source.is_tensor,
+        reference=trial.outputs,
+    )
+    opening = describe(file.name, study, provider, source.chosen)
+    opening.assumptions += trial.assumptions
+    if try_first and smooth is not trial.graph:
+        opening.upcast_difference = upcast_difference(study)
+    return study, opening
