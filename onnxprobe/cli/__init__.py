@@ -1,0 +1,1 @@
+"""The command line: click only. Parse, call, render, exit code; one command per file."""

@@ -1,0 +1,50 @@
+"""``onnxprobe expose``: every intermediate tensor an output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+__all__ = ["expose"]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write."
+)
+@click.option(
+    "--allow-linked-data",
+    is_flag=True,
+    help="Read external data through symbolic and hard links, as model hubs' caches have them.",
+)
+def expose(model: Path, output: Path, allow_linked_data: bool) -> None:
+    """Write MODEL with every intermediate tensor as an output.
+
+    The model's own outputs keep their place; the others follow under their own names and types.
+    Local functions are inlined. Weights that do not fit one file go into OUTPUT.data beside it.
+    """
+    from onnxprobe.analysis import conductor
+    from onnxprobe.report.files import AtomicFile
+    from onnxprobe.report.text import printable
+
+    data = output.with_name(f"{output.name}.data")
+    with AtomicFile(output) as file, AtomicFile(data) as weights:
+        found = conductor.expose(
+            model,
+            file.temporary,
+            data.name,
+            weights.temporary,
+            allow_links=allow_linked_data,
+        )
+        if found["data_bytes"]:
+            weights.commit()
+        file.commit()
+    added = found["outputs"] - found["before"]
+    click.echo(
+        f"{printable(str(output))}: {added} tensors exposed beside {found['before']} outputs"
+    )
+    for reason, count in Counter(found["left_out"].values()).items():
+        click.echo(f"  {count} {reason}")

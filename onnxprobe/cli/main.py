@@ -1,0 +1,106 @@
+"""``onnxprobe``: the commands, and what an error becomes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import click
+
+from onnxprobe.cli.analyze import analyze
+from onnxprobe.cli.expose import expose
+from onnxprobe.cli.inspect import inspect
+from onnxprobe.cli.schema import schema
+from onnxprobe.errors import OnnxProbeError
+from onnxprobe.version import __version__
+
+__all__ = ["cli", "main", "run"]
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="onnxprobe")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+def cli(debug: bool) -> None:
+    """Measure which intermediate outputs of an ONNX model give its input away, and how much.
+
+    \b
+    Start with:  onnxprobe analyze MODEL --data DATA
+    Exit codes:  0 done; 2 usage, data or configuration; 3 model refused;
+                 4 analysis incomplete; 5 a bug in onnxprobe; 130 interrupted.
+    """  # noqa: D301 (click reads \b as "keep these lines")
+
+
+cli.add_command(analyze)
+cli.add_command(expose)
+cli.add_command(inspect)
+cli.add_command(schema)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    debug = "--debug" in arguments
+    try:
+        result: Any = cli.main(arguments, prog_name="onnxprobe", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted")
+        return INTERRUPTED
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except OnnxProbeError as error:
+        return _explain(error, debug=debug)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        _complain(
+            f"a bug in onnxprobe: {type(error).__name__}: {error}; "
+            "run onnxprobe --debug … for the traceback"
+        )
+        return OnnxProbeError.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: OnnxProbeError, *, debug: bool) -> int:
+    if debug:
+        traceback = getattr(error, "traceback", None)
+        if traceback is None:
+            raise error
+        sys.stderr.write(traceback)
+    if type(error).exit_code == OnnxProbeError.exit_code:
+        _complain(f"a bug in onnxprobe: {error}; run onnxprobe --debug … for the traceback")
+    else:
+        _complain(str(error))
+    return error.exit_code
+
+
+def _complain(message: str) -> None:
+    from onnxprobe.report.text import printable
+
+    click.echo(f"onnxprobe: {printable(message)}", err=True)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's)
+    raise SystemExit(TERMINATED)

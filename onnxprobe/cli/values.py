@@ -1,0 +1,127 @@
+"""Command-line values that click cannot read by itself."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+__all__ = ["directions", "named_path", "numbers", "setting", "size", "step"]
+
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def size(text: str) -> int:
+    """Read a size in bytes; units are powers of 1,024.
+
+    Args:
+        text: Such as ``"4GB"``, ``"800M"`` or ``"1000000"``.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        BadParameter: If it is no size.
+
+    Example:
+        >>> size("4GB"), size("1.5k")
+        (4294967296, 1536)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size; write 4GB, 800MB or a number of bytes")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def directions(text: str) -> str | int:
+    """Read a number of directions.
+
+    Args:
+        text: ``"auto"``, ``"all"`` or a number.
+
+    Returns:
+        The word or the number.
+
+    Raises:
+        BadParameter: If it is none of these.
+    """
+    if text in ("auto", "all"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is neither auto, all nor a number above 0")
+    return int(text)
+
+
+def step(text: str) -> str | float:
+    """Read the length of a step.
+
+    Args:
+        text: ``"auto"`` or a number.
+
+    Returns:
+        The word or the number.
+
+    Raises:
+        BadParameter: If it is neither, or not above 0.
+    """
+    if text == "auto":
+        return text
+    (length,) = numbers(text) if "," not in text else (0.0,)
+    if not 0 < length < float("inf"):
+        raise click.BadParameter(f"{text!r} is neither auto nor a length above 0")
+    return length
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read one number, or one per channel.
+
+    Args:
+        text: Numbers with commas between.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        BadParameter: If one of them is no number.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number, or numbers with commas between") from None
+
+
+def named_path(text: str) -> tuple[str | None, str]:
+    """Read a path, or an input's name and a path.
+
+    Args:
+        text: ``PATH`` or ``NAME=PATH``; split at the last ``=``, since names may hold one and paths
+            seldom do.
+
+    Returns:
+        The name, if any, and the path.
+
+    Raises:
+        BadParameter: If name or path is empty.
+    """
+    name, sign, path = text.rpartition("=")
+    if not path or (sign and not name):
+        raise click.BadParameter(f"{text!r} is neither PATH nor NAME=PATH")
+    return (name, path) if sign else (None, path)
+
+
+def setting(text: str) -> tuple[str, int]:
+    """Read the size of a dimension.
+
+    Args:
+        text: ``NAME=SIZE``.
+
+    Returns:
+        Name and size.
+
+    Raises:
+        BadParameter: If it is no such setting.
+    """
+    name, _, length = text.rpartition("=")
+    if not name or not length.isdecimal():
+        raise click.BadParameter(f"{text!r} is no NAME=SIZE, such as sequence=128")
+    return name, int(length)
