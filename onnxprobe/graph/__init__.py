@@ -4,6 +4,7 @@ from onnxprobe.graph.canary import canary_program, canary_weight
 from onnxprobe.graph.catalogue import TensorInfo, catalogue, infer_types
 from onnxprobe.graph.expose import expose_all, expose_tensors, readable_names
 from onnxprobe.graph.flow import Reach, random_nodes, trace
+from onnxprobe.graph.integers import int8_products, integer_canary
 from onnxprobe.graph.load import load_model, parse_model
 from onnxprobe.graph.model import Graph
 from onnxprobe.graph.save import write_model
@@ -36,6 +37,8 @@ __all__ = [
     "has_half_precision",
     "index_limits",
     "infer_types",
+    "int8_products",
+    "integer_canary",
     "load_model",
     "parse_model",
     "random_nodes",

@@ -2,7 +2,7 @@
 
 from onnxprobe.runtime.chatter import capture_chatter
 from onnxprobe.runtime.layout import RowLayout, find_axis, has_same_values
-from onnxprobe.runtime.providers import Provider, choose_provider
+from onnxprobe.runtime.providers import Provider, choose_provider, integers_saturate
 from onnxprobe.runtime.rows import RowRunner
 from onnxprobe.runtime.session import CPU, CUDA, Session, Settings, version
 
@@ -18,5 +18,6 @@ __all__ = [
     "choose_provider",
     "find_axis",
     "has_same_values",
+    "integers_saturate",
     "version",
 ]

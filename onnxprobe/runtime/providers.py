@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +11,9 @@ import onnxruntime
 from onnxprobe.errors import RunError
 from onnxprobe.runtime.chatter import capture_chatter
 from onnxprobe.runtime.session import CPU, CUDA, REFUSAL, USE_CPU, Session, Settings
-from onnxprobe.types import Floats, Program
+from onnxprobe.types import Array, Floats, Program
 
-__all__ = ["Provider", "choose_provider"]
+__all__ = ["Provider", "choose_provider", "integers_saturate"]
 
 # TensorFloat-32 would leave about 5e-4; float32 leaves about 1e-7.
 MAX_CANARY_ERROR = 1e-5
@@ -66,6 +67,24 @@ def choose_provider(
     if device == "cuda":
         raise RunError(f"--device cuda was asked for, but {reason}; {USE_CPU}")
     return _checked(reason, on_cpu, canary, weight)
+
+
+def integers_saturate(
+    canary: Program, feeds: Mapping[str, Array], exact: int, settings: Settings
+) -> bool:
+    """Tell whether this processor loses sums of integer products, as x86 without VNNI does.
+
+    Args:
+        canary: A model whose only output is one sum of products of 8-bit integers.
+        feeds: Its inputs.
+        exact: The exact sum.
+        settings: Settings of the analysis.
+
+    Returns:
+        True if ONNX Runtime, with optimisation off, gives another number.
+    """
+    (sums,) = Session(canary, settings, optimise=False).run(feeds)
+    return bool((sums != exact).any())
 
 
 def _checked(

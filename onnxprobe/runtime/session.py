@@ -167,6 +167,9 @@ def _session_options(settings: Settings, *, optimise: bool) -> Any:  # noqa: ANN
     options.add_session_config_entry(
         "optimization.constant_folding_max_output_size_in_bytes", "1000000"
     )
+    # Without VNNI instructions sums of uint8 × int8 products saturate; the optimiser then makes
+    # the weights unsigned. Nothing does with optimisation off.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     # Threads that spin while they wait take the core on which the arrays are being reduced.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

@@ -18,13 +18,15 @@ from onnxprobe.graph import (
     choose_source,
     has_half_precision,
     infer_types,
+    int8_products,
+    integer_canary,
     load_model,
     parse_model,
     upcast_graph,
 )
 from onnxprobe.inputs import Data
 from onnxprobe.risk import parse_release_noise
-from onnxprobe.runtime import CPU, Settings, choose_provider
+from onnxprobe.runtime import CPU, Settings, choose_provider, integers_saturate
 
 __all__ = ["ModelFile", "open_graph", "open_study"]
 
@@ -123,6 +125,11 @@ def open_study(
     )
     opening = describe(file.name, study, provider, source.chosen)
     opening.assumptions += trial.assumptions
+    if (nodes := int8_products(graph)) and integers_saturate(*integer_canary(), settings):
+        opening.assumptions.append(
+            "this processor lacks VNNI instructions, so sums of int8 products saturate: what "
+            f"operators with int8 weights give ({nodes} here) is not what other processors give"
+        )
     if try_first and smooth is not trial.graph:
         opening.upcast_difference = upcast_difference(study)
     return study, opening
