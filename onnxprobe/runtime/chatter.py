@@ -35,18 +35,24 @@ def capture_chatter() -> Iterator[Chatter]:
         The chatter; its text is complete when the block ends.
     """
     caught = Chatter()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    saved = [os.dup(descriptor) for descriptor in (1, 2)]
     with tempfile.TemporaryFile() as file:
+        _flush()
+        saved = [os.dup(descriptor) for descriptor in (1, 2)]
         try:
             for descriptor in (1, 2):
                 os.dup2(file.fileno(), descriptor)
             yield caught
         finally:
+            # The runtime's Python half prints as well.
+            _flush()
             for descriptor, copy in zip((1, 2), saved, strict=True):
                 os.dup2(copy, descriptor)
                 os.close(copy)
             file.seek(0)
-            caught.text = file.read(MAX_CHARACTERS).decode("utf-8", "replace")
+            caught.text = file.read(4 * MAX_CHARACTERS).decode("utf-8", "replace")[:MAX_CHARACTERS]
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

@@ -89,15 +89,16 @@ class RowRunner:
         }
 
     def _bind(self, count: int) -> None:
-        self._binding = self._session.new_binding()
-        self._bound_rows = count
+        self._binding = None
+        binding = self._session.new_binding()
         for name, layout in self._outputs.items():
             dtype, needed = self._types[name], layout.size * count
             if name not in self._memory or self._memory[name].size < needed:
                 self._memory[name] = np.empty(needed, dtype)
             array = self._memory[name][:needed].reshape(layout.shape_of(count))
             self._results[name] = array
-            self._binding.bind_output(name, "cpu", 0, dtype, array.shape, array.ctypes.data)
+            binding.bind_output(name, "cpu", 0, dtype, array.shape, array.ctypes.data)
+        self._binding, self._bound_rows = binding, count
 
     def _run_unbound(self, feeds: Mapping[str, Array], count: int) -> dict[str, Array]:
         names = list(self._outputs)
