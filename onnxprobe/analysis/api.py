@@ -77,7 +77,7 @@ def analyze(
             drawn ones if not given.
         device: ``"auto"`` takes CUDA if a session on it can be made.
         memory_bytes: Memory to use; half of what there is, at most 8 GiB, if not given.
-        threads: Threads; all processors if not given.
+        threads: Threads, at most one per processor; as many if not given.
         seed: Seed of everything drawn.
         timeout_s: Seconds that a computation may take without a sign of progress.
         allow_links: Whether external data may be read through symbolic and hard links.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["Configuration", "ImageConfiguration", "default_memory_bytes"]
 
@@ -60,3 +60,9 @@ class Configuration(BaseModel):
     timeout_s: float = Field(600.0, gt=0)
     allow_links: bool = False
     data_digest: bool = True
+
+    @field_validator("threads")
+    @classmethod
+    def _at_most_processors(cls, threads: int) -> int:
+        # More would only wait for each other; no figure depends on the number.
+        return min(threads, os.cpu_count() or 1)

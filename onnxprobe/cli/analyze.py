@@ -126,7 +126,9 @@ __all__ = ["analyze"]
     metavar="SIZE",
     help="Memory to use. [default: half of what there is, at most 8GB]",
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads to use. [default: all processors]")
+@click.option(
+    "--threads", type=click.IntRange(1), help="Threads, at most one per processor. [default: all]"
+)
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything drawn."
 )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from onnxprobe.risk.recoverability import recoverability
 from onnxprobe.shapes import axes
@@ -221,4 +221,4 @@ def _ratio_quantile(k: int, size: int, probability: float) -> float:
     """Return a quantile of estimate/truth for a Jacobian of rank 1."""
     if k == size:
         return 1.0
-    return float(beta.ppf(probability, k / 2, (size - k) / 2)) * size / k
+    return float(betaincinv(k / 2, (size - k) / 2, probability)) * size / k

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from onnx import TensorProto
 
 from onnxprobe import DataError, RunError
+from onnxprobe.analysis.api import configure
 from tests.analysis import networks
 from tests.analysis.test_conduct import analyse, by_name, normal
 
@@ -198,3 +200,9 @@ def test_directions_that_do_not_fit_the_memory_are_left_out_and_said() -> None:
     (tensor,) = report.tensors
     assert tensor.jacobian is not None
     assert not tensor.jacobian.complete
+
+
+def test_there_are_no_more_threads_than_processors() -> None:
+    """A million of them would bring the machine down."""
+    assert configure(threads=1_000_000).threads == os.cpu_count()
+    assert configure(threads=1).threads == 1
