@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from onnxprobe.analysis.conductor import Data, ModelSource, Progress, conduct
-from onnxprobe.analysis.configuration import Configuration, ImageConfiguration
+from onnxprobe.analysis.configuration import (
+    MIN_MEMORY_BYTES,
+    Configuration,
+)
 from onnxprobe.errors import DataError, RunError
 from onnxprobe.record import Report
 
@@ -103,10 +106,10 @@ def analyze(
         samples=samples,
         directions=directions,
         wrt=wrt,
-        include=tuple(include),
-        exclude=tuple(exclude),
+        include=_listed("include", include),
+        exclude=_listed("exclude", exclude),
         step=step,
-        noise=tuple(map(str, noise)),
+        noise=tuple(map(str, _listed("noise", noise))),
         tolerance=tolerance,
         sizes=dict(sizes or {}),
         data_limit=data_limit,
@@ -126,6 +129,13 @@ def analyze(
     return conclusion.report
 
 
+def _listed(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    # A string is a sequence of strings, and nobody means that.
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise DataError(f"option {name} is {values!r}; expected a list, such as [{values!r}]")
+    return tuple(values)
+
+
 def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Configuration:  # noqa: ANN401
     """Check options and fill in defaults.
 
@@ -141,8 +151,17 @@ def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Config
     """
     try:
         chosen = {name: value for name, value in options.items() if value is not None}
-        return Configuration(images=ImageConfiguration(**(images or {})), **chosen)
+        return Configuration(images=dict(images or {}), **chosen)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"option {name} is {first['input']!r}: {first['msg']}") from error
+        words = [str(part) for part in first["loc"] if isinstance(part, str)]
+        depth = 2 if words[0] == "images" else 1
+        name = ".".join(words[:depth]).removesuffix("_bytes").removesuffix("_s")
+        what = first["msg"].removeprefix("Input should be ")
+        if name == "memory":
+            what = f"at least {MIN_MEMORY_BYTES} bytes (32 MB)"
+        if first["type"] == "extra_forbidden":
+            raise DataError(
+                f"there is no option {name}; help(onnxprobe.analyze) lists them"
+            ) from error
+        raise DataError(f"option {name} is {first['input']!r}; expected {what}") from error

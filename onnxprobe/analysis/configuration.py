@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 
-__all__ = ["Configuration", "ImageConfiguration", "default_memory_bytes"]
+__all__ = ["MIN_MEMORY_BYTES", "Configuration", "ImageConfiguration", "default_memory_bytes"]
+
+
+# Below this a single run of a small model does not fit.
+MIN_MEMORY_BYTES = 2**25
 
 
 def default_memory_bytes() -> int:
@@ -28,9 +32,9 @@ class ImageConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    scale: float | None = None
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
+    scale: FiniteFloat | None = None
+    mean: tuple[FiniteFloat, ...] = (0.0,)
+    std: tuple[FiniteFloat, ...] = (1.0,)
     layout: Literal["auto", "NCHW", "NHWC", "flat"] = "auto"
     transpose: bool = False
     channels: Literal["rgb", "bgr"] = "rgb"
@@ -45,18 +49,18 @@ class Configuration(BaseModel):
     images: ImageConfiguration = ImageConfiguration()
     sizes: dict[str, int] = Field(default_factory=dict)
     samples: int = Field(4, ge=1)
-    directions: Literal["auto", "all"] | int = "auto"
+    directions: Literal["auto", "all"] | Annotated[int, Field(ge=1)] = "auto"
     wrt: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    step: Literal["auto"] | float = "auto"
+    step: Literal["auto"] | Annotated[FiniteFloat, Field(gt=0)] = "auto"
     noise: tuple[str, ...] = ("0.1", "int8")
     tolerance: float = Field(1e-3, gt=0, lt=1)
     data_limit: int | None = Field(None, ge=2)
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    memory_bytes: int = Field(default_factory=default_memory_bytes, ge=2**25)
+    memory_bytes: int = Field(default_factory=default_memory_bytes, ge=MIN_MEMORY_BYTES)
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     timeout_s: float = Field(600.0, gt=0)
     allow_links: bool = False
     data_digest: bool = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from onnxprobe.cli import values
-from onnxprobe.errors import DataError
+from onnxprobe.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from onnxprobe.analysis.configuration import Configuration
@@ -170,10 +170,14 @@ def analyze(model: Path, **options: Any) -> int:  # noqa: ANN401 (click's values
         files = [stack.enter_context(AtomicFile(path)) for path in options["outputs"]]
         with progress_bar(shown=not options["quiet"]) as progress:
             conclusion = conduct(model, _data(options["data"]), configuration, progress)
+        # What was found reaches the screen even if no file can take it any more.
+        if not options["quiet"]:
+            _show(conclusion.report, conclusion.chatter, verbose=options["verbose"])
         for render, file in zip(renderers, files, strict=True):
-            file.commit(render(conclusion.report))
-    if not options["quiet"]:
-        _show(conclusion.report, conclusion.chatter, verbose=options["verbose"])
+            try:
+                file.commit(render(conclusion.report))
+            except DataError as error:
+                raise RunError(str(error)) from error
     if conclusion.cause is not None:
         raise conclusion.cause
     return 4 if conclusion.report.coverage.failed else 0

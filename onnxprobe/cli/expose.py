@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from onnxprobe.errors import DataError
+
 __all__ = ["expose"]
 
 
@@ -30,6 +32,7 @@ def expose(model: Path, output: Path, allow_linked_data: bool) -> None:
     from onnxprobe.report.files import AtomicFile
     from onnxprobe.report.text import printable
 
+    _keep_apart(model, output)
     data = output.with_name(f"{output.name}.data")
     with AtomicFile(output) as file, AtomicFile(data) as weights:
         found = conductor.expose(
@@ -48,3 +51,8 @@ def expose(model: Path, output: Path, allow_linked_data: bool) -> None:
     )
     for reason, count in Counter(found["left_out"].values()).items():
         click.echo(f"  {count} {reason}")
+
+
+def _keep_apart(model: Path, output: Path) -> None:
+    if output.exists() and model.exists() and output.samefile(model):
+        raise DataError(f"{output} is the model itself, which is never changed; name another file")

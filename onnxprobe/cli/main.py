@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from traceback import format_exception, print_exc
 from types import FrameType
 from typing import Any
 
@@ -72,9 +73,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it was becomes one sentence)
         if debug:
-            raise
+            print_exc()
+            return OnnxProbeError.exit_code
         _complain(
             f"a bug in onnxprobe: {type(error).__name__}: {error}; "
             "run onnxprobe --debug … for the traceback"
@@ -86,9 +88,7 @@ def run(arguments: list[str]) -> int:
 def _explain(error: OnnxProbeError, *, debug: bool) -> int:
     if debug:
         traceback = getattr(error, "traceback", None)
-        if traceback is None:
-            raise error
-        sys.stderr.write(traceback)
+        sys.stderr.write(traceback or "".join(format_exception(error)))
     if type(error).exit_code == OnnxProbeError.exit_code:
         _complain(f"a bug in onnxprobe: {error}; run onnxprobe --debug … for the traceback")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -31,7 +32,8 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     """
     _print_head(report, console)
     if report.tensors:
-        console.print(_table(report, console))
+        for table in _tables(report, console):
+            console.print(table)
     _print_coverage(report, console, verbose=verbose)
     _print_assumptions(report, console)
 
@@ -58,27 +60,68 @@ def _print_head(report: Report, console: Console) -> None:
     console.print()
 
 
-def _table(report: Report, console: Console) -> Table:
+def _tables(report: Report, console: Console) -> Iterator[Table]:
+    """Yield one table, or where it would not fit, the noises in tables of their own."""
+    noises = [str(text) for text in report.run.configuration.get("noise", [])]
+    every = list(range(len(noises)))
+    if not console.is_terminal or _width(report, noises, every, console) <= console.width:
+        yield _table(report, console, noises, every)
+        return
+    yield _table(report, console, noises, [])
+    while every:
+        count = len(every)
+        while (
+            count > 1 and _width(report, noises, every[:count], console, only=True) > console.width
+        ):
+            count -= 1
+        yield _table(report, console, noises, every[:count], only=True)
+        every = every[count:]
+
+
+def _width(
+    report: Report, noises: list[str], shown: list[int], console: Console, *, only: bool = False
+) -> int:
+    table = _table(report, console, noises, shown, only=only)
+    width = 0
+    for column in table.columns:
+        texts = [str(column.header), *map(str, column.cells)]
+        # A status may be broken between its words.
+        parts = [
+            part
+            for text in texts
+            for part in text.split(None if column.header == "status" else "\n")
+        ]
+        width += 2 + max(map(cell_len, parts), default=0)
+    return width
+
+
+def _table(
+    report: Report, console: Console, noises: list[str], shown: list[int], *, only: bool = False
+) -> Table:
     wide = not console.is_terminal or console.width >= _ONE_LINE_WIDTH
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    noises = [str(text) for text in report.run.configuration.get("noise", [])]
-    table.add_column("tensor" if wide else "tensor\n  operator, shape", no_wrap=True)
-    if wide:
-        table.add_column("operator", no_wrap=True)
-        table.add_column("shape", no_wrap=True)
-    separator = "" if wide else "\n"
-    table.add_column(f"DoF{separator or ' '}(share)", justify="right", no_wrap=True)
-    table.add_column(f"rank{separator or ' '}(range)", justify="right", no_wrap=True)
-    table.add_column(f"stable{separator or ' '}rank", justify="right", no_wrap=True)
-    for noise in noises:
-        table.add_column(f"ρ at{separator or ' '}{noise}", justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=not wide and False)
+    separator = " " if wide else "\n"
+    table.add_column("tensor" if wide or only else "tensor\n  operator, shape", no_wrap=True)
+    if not only:
+        if wide:
+            table.add_column("operator", no_wrap=True)
+            table.add_column("shape", no_wrap=True)
+        for header in ("DoF (share)", "rank (range)", "stable rank"):
+            table.add_column(header.replace(" ", separator), justify="right", no_wrap=True)
+    for index in shown:
+        table.add_column(f"ρ at{separator}{noises[index]}", justify="right", no_wrap=True)
+    if not only:
+        table.add_column("status")
     for tensor in report.tensors:
-        table.add_row(*_cells(tensor, len(noises), wide=wide, full=not console.is_terminal))
+        cells = list(_cells(tensor, shown, wide=wide, full=not console.is_terminal))
+        if only:
+            ranges = cells[len(cells) - 1 - len(shown) : -1]
+            cells = [Text(shortened(printable(tensor.name), _NAME_WIDTH)), *ranges]
+        table.add_row(*cells)
     return table
 
 
-def _cells(tensor: TensorRecord, noises: int, *, wide: bool, full: bool) -> Iterator[Text]:
+def _cells(tensor: TensorRecord, shown: list[int], *, wide: bool, full: bool) -> Iterator[Text]:
     name, operator = printable(tensor.name), printable(tensor.op_type)
     shape = shape_text(tensor.shape, tensor.batch_axis)
     if wide:
@@ -92,7 +135,7 @@ def _cells(tensor: TensorRecord, noises: int, *, wide: bool, full: bool) -> Iter
     yield _dof(tensor, wide=wide)
     yield _rank(tensor.jacobian, wide=wide)
     yield Text(_stable_rank(tensor.jacobian))
-    for index in range(noises):
+    for index in shown:
         share = tensor.release[index].recoverable if index < len(tensor.release) else None
         yield Text(percent(share.low, share.high) if share else "–")
     yield Text(tensor.status, _STYLES.get(tensor.status, "yellow"))
@@ -157,7 +200,7 @@ def _print_assumptions(report: Report, console: Console) -> None:
         sentence = (
             "ρ: share of the input's variance that an attacker recovers at the worst sample, "
             f"knowing the model and {article} {prior.kind} prior "
-            f"({prior.directions} directions{share})."
+            f"({prior.directions} direction{'' if prior.directions == 1 else 's'}{share})."
         )
         _say(console, sentence)
     for sentence in report.assumptions:

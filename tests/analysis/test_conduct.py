@@ -348,7 +348,7 @@ def test_a_random_model_is_not_differentiated() -> None:
     ]
     report = analyse(networks.model(nodes, {"x": (networks.FLOAT, ["N", 8])}, ["y"]))
     assert by_name(report)["y"].status == "not repeatable"
-    assert any("draw random numbers" in each for each in report.assumptions)
+    assert any("random numbers are drawn" in each for each in report.assumptions)
 
 
 def test_rows_of_a_report_are_flat_and_alike() -> None:
@@ -378,7 +378,7 @@ def test_an_analysis_cut_short_hands_over_what_it_found(monkeypatch: pytest.Monk
     def broken(self: Story, smooth: object) -> float:
         raise RunError("the power went out")
 
-    monkeypatch.setattr(Story, "_choose_step", broken)
+    monkeypatch.setattr(Story, "_choose_steps", broken)
     with pytest.raises(IncompleteError, match="the power went out") as caught:
         analyse(networks.linear())
     report = caught.value.report

@@ -15,8 +15,9 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxprobe import Report, __version__
+from onnxprobe import DataError, Report, __version__
 from onnxprobe.cli.main import cli, run
+from onnxprobe.report.files import AtomicFile
 from tests.analysis import networks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -129,7 +130,17 @@ def test_a_report_of_an_incomplete_analysis_is_written_and_the_code_is_4(
         (["analyze", "{linear}", "--data", "a", "--data", "x=b"], 2, "NAME=PATH for each input"),
         (["analyze", "{linear}", "--samples", "0"], 2, "Invalid value for '--samples'"),
         (["analyze", "{linear}", "--memory", "lots"], 2, "is no size; write 4GB"),
-        (["analyze", "{linear}", "--memory", "1MB"], 2, "option memory_bytes is 1048576"),
+        (
+            ["analyze", "{linear}", "--memory", "1MB"],
+            2,
+            "option memory is 1048576; expected at least 33554432",
+        ),
+        (["analyze", "{linear}", "--seed", "9" * 30], 2, "option seed is 9999"),
+        (
+            ["analyze", "{linear}", "--scale", "nan"],
+            2,
+            "option images.scale is nan; expected a",
+        ),
         (["analyze", "{linear}", "--unknown"], 2, "No such option"),
         (["expose", "missing.onnx", "-o", "out.onnx"], 3, "missing.onnx does not exist"),
         (["inspect", "missing.onnx"], 3, "missing.onnx does not exist"),
@@ -186,6 +197,38 @@ def test_expose_leaves_an_existing_file_if_it_fails(
     assert run(["expose", str(broken), "-o", str(out)]) == 3
     assert out.read_text() == "precious"
     assert capsys.readouterr().err.startswith("onnxprobe: broken.onnx is not an ONNX model")
+
+
+def test_the_audited_model_is_never_overwritten(
+    linear: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = linear.read_bytes()
+    assert run(["expose", str(linear), "-o", str(linear)]) == 2
+    assert linear.read_bytes() == before
+    assert "is the model itself, which is never changed" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_at_the_end_is_still_shown(
+    linear: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(_: AtomicFile, text: str) -> None:
+        raise DataError(f"report.json cannot be written: no space for {len(text)} bytes")
+
+    monkeypatch.setattr(AtomicFile, "commit", full)
+    out = tmp_path / "report.json"
+    assert run(["analyze", str(linear), "-o", str(out), *FAST]) == 4
+    shown = capsys.readouterr()
+    assert "tensors analysed" in shown.out
+    assert "no space for" in shown.err
+    assert not out.exists()
+
+
+def test_debug_keeps_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--debug", "inspect", "missing.onnx"]) == 3
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_inspect_lists_inputs_outputs_and_tensors(

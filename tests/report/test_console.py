@@ -5,7 +5,14 @@ import unicodedata
 
 from rich.console import Console
 
-from onnxprobe.record import Coverage, JacobianRecord, Omission, Report
+from onnxprobe.record import (
+    Coverage,
+    JacobianRecord,
+    Omission,
+    ReleaseRecord,
+    Report,
+    Share,
+)
 from onnxprobe.report.console import print_report
 from tests.reports import report, tensor
 
@@ -133,3 +140,25 @@ def test_failures_and_an_early_end_are_said() -> None:
     assert "1 of 2 tensors analysed, 0 skipped, 1 failed." in lines
     assert "  1 failed: native code crashed" in lines
     assert "Ended early: memory ran out" in lines
+
+
+def test_what_does_not_fit_goes_into_tables_of_its_own() -> None:
+    """No status is lost and no figure is cut, however many noises are asked for."""
+    noises = ["0.1", "0.3", "int8", "bfloat16", "0.5", "float16", "1"]
+    wide = tensor(
+        "relu",
+        status="piecewise constant",
+        release=[
+            ReleaseRecord(noise=each, s=0.1, recoverable=Share(low=0.17, high=0.99))
+            for each in noises
+        ],
+    )
+    made = report(wide)
+    made.run.configuration["noise"] = noises
+    lines = printed(made)
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "…" not in text
+    assert text.count("17–99%") == len(noises)
+    assert "piecewise" in text
+    assert sum(line.startswith("tensor") for line in lines) == 2

@@ -77,7 +77,8 @@ def conduct(
         if story.findings.opening is None:
             raise
         cause = error
-        story.findings.interrupted = str(error) or "interrupted"
+        said = "terminated" if isinstance(error, SystemExit) else str(error)
+        story.findings.interrupted = said or "interrupted"
     finally:
         story.link.close()
     elapsed_s = time.monotonic() - clock

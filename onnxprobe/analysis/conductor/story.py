@@ -107,12 +107,12 @@ class Story:
                 findings.activations[answer.name] = answer
         if not jacobians:
             return
-        self._enter("choosing the step")
-        step = self._choose_step(smooth)
+        self._enter("choosing the steps")
+        steps = self._choose_steps(smooth)
         self._enter("measuring Jacobians")
         for chunk in jacobians:
             names = [name for name in chunk.names if self._is_finite(name)]
-            for found in bisection.each(names, lambda some: self._jacobians(some, step)):
+            for found in bisection.each(names, lambda some: self._jacobians(some, steps)):
                 findings.jacobians[found.name] = found
 
     @property
@@ -291,8 +291,8 @@ class Story:
             "rows": chunk.rows,
         }
 
-    def _choose_step(self, smooth: Sequence[str]) -> float | None:
-        """Return the step relative to the source's RMS; None if the user gave one."""
+    def _choose_steps(self, smooth: Sequence[str]) -> list[float] | None:
+        """Return a step per sample, relative to the source's RMS; None if the user gave one."""
         findings = self.findings
         if self._configuration.step != "auto":
             return None
@@ -302,32 +302,34 @@ class Story:
         chosen = [each for each in alike if each.size <= room // _STEP_TENSORS] or alike[:1]
         chosen = chosen[:: -(-len(chosen) // _STEP_TENSORS)] if chosen else []
         if not chosen:
-            return _FALLBACK_STEP
-        samples = len(self._opening.data.jacobian_samples)
-        params = {
-            "layouts": [layout.model_dump() for layout in chosen],
-            "sample": self._opening.data.jacobian_samples[0],
-            "directions": findings.directions,
-            "rows": _STEP_ROWS,
-            # The trial should stay a small part of the work that it saves from being wrong.
-            "tried": max(4, min(16, findings.directions * samples // 16)),
-        }
-        answer = StepAnswer.model_validate(self.link.call("step", params))
-        findings.function_noise = answer.noise
-        return answer.step or _FALLBACK_STEP
+            return [_FALLBACK_STEP] * len(self._opening.data.jacobian_samples)
+        steps = []
+        for sample in self._opening.data.jacobian_samples:
+            params = {
+                "layouts": [layout.model_dump() for layout in chosen],
+                "sample": sample,
+                "directions": findings.directions,
+                "rows": _STEP_ROWS,
+                # The trial should stay a small part of the work that it saves from being wrong.
+                "tried": max(4, min(16, findings.directions // 16)),
+            }
+            answer = StepAnswer.model_validate(self.link.call("step", params))
+            findings.function_noise = findings.function_noise or answer.noise
+            steps.append(answer.step or _FALLBACK_STEP)
+        return steps
 
-    def _jacobians(self, names: Sequence[str], step: float | None) -> list[JacobianAnswer]:
+    def _jacobians(self, names: Sequence[str], steps: list[float] | None) -> list[JacobianAnswer]:
         self._weight = 2 * self._stored_directions
         answers: list[JacobianAnswer] = []
         for chunk in self._chunks(names, self._stored_directions):
             try:
-                found = self._call_jacobians(chunk, step)
+                found = self._call_jacobians(chunk, steps)
             except WorkerLostError:
                 if not self._optimise:
                     raise
                 # Fusion is where runtimes crash most; go on without it before giving up on tensors.
                 self._optimise = False
-                found = self._call_jacobians(chunk, step)
+                found = self._call_jacobians(chunk, steps)
             self.findings.optimised.append(found.optimised)
             self.findings.optimised_difference = max(
                 self.findings.optimised_difference, found.optimised_difference
@@ -335,14 +337,14 @@ class Story:
             answers += found.answers
         return answers
 
-    def _call_jacobians(self, chunk: Chunk, step: float | None) -> JacobianAnswers:
+    def _call_jacobians(self, chunk: Chunk, steps: list[float] | None) -> JacobianAnswers:
         findings = self.findings
-        given = self._configuration.step
+        given = [self._configuration.step] * len(self._opening.data.jacobian_samples)
         params = self._params(chunk) | {
             "samples": self._opening.data.jacobian_samples,
             "directions": findings.directions,
-            "step": given if step is None else step,
-            "relative": step is not None,
+            "steps": given if steps is None else steps,
+            "relative": steps is not None,
             "optimise": self._optimise,
             "noise": findings.function_noise,
             "scales": {name: findings.scales(name) for name in chunk.names},

@@ -45,7 +45,7 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
     assumptions = []
     if draws:
         assumptions.append(
-            f"{len(draws)} nodes draw random numbers at inference, {draws[0]} among them: "
+            f"random numbers are drawn at inference ({len(draws)} times, {draws[0]} the first): "
             "tensors after them differ from run to run"
         )
     slots = {slot.name: slot for slot in study.signature.slots}

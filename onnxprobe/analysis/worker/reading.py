@@ -188,17 +188,24 @@ def jacobian_record(
     def over(measure: Callable[[Spectrum], float]) -> Levels | None:
         return levels([float(measure(spectrum)) for spectrum in spectra])
 
+    # A spectrum without a value above its floor has no shape to speak of.
+    resolved_spectra = [spectrum for spectrum in spectra if spectrum.resolved_count]
+
+    def over_resolved(measure: Callable[[Spectrum], float]) -> Levels | None:
+        found = [float(measure(spectrum)) for spectrum in resolved_spectra]
+        return levels(found) if found else None
+
     record.rank = rank
     record.rank_at = {
         f"{each:.0e}".replace("e-0", "e-"): _rank_levels(spectra, each, largest, resolved=resolved)
         for each in TOLERANCES
     }
     record.share = rank.median / directions.size if directions.size else None
-    record.stable_rank = over(stable_rank)
-    record.effective_rank = over(effective_rank)
-    record.participation_ratio = over(participation_ratio)
-    record.energy_95 = over(lambda spectrum: energy_rank(spectrum, 0.95))
-    record.energy_99 = over(lambda spectrum: energy_rank(spectrum, 0.99))
+    record.stable_rank = over_resolved(stable_rank)
+    record.effective_rank = over_resolved(effective_rank)
+    record.participation_ratio = over_resolved(participation_ratio)
+    record.energy_95 = over_resolved(lambda spectrum: energy_rank(spectrum, 0.95))
+    record.energy_99 = over_resolved(lambda spectrum: energy_rank(spectrum, 0.99))
     record.noise_floor = over(lambda spectrum: spectrum.floor)
     return record
 

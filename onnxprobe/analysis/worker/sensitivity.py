@@ -51,7 +51,7 @@ class JacobianRequest(BaseModel):
     rows: int
     samples: list[int]
     directions: int
-    step: float
+    steps: list[float]
     relative: bool
     optimise: bool
     noise: dict[str, float]
@@ -127,10 +127,10 @@ def measure_jacobians(
     per_direction = sum(len(parts) for parts in request.passes) / (
         len(request.passes) * directions.total
     )
-    for sample in request.samples:
+    for sample, step in zip(request.samples, request.steps, strict=True):
         point = study.point(sample)
         scales = point.source.scales(point.vector)
-        lengths = request.step * (scales if request.relative else np.ones_like(scales))
+        lengths = step * (scales if request.relative else np.ones_like(scales))
         steps.append(float(lengths.min()))
         found = observe(
             runner,
