@@ -2,6 +2,7 @@
 
 from onnxprobe.graph.canary import canary_program, canary_weight
 from onnxprobe.graph.catalogue import TensorInfo, catalogue, infer_types
+from onnxprobe.graph.dtypes import HALF_TYPES, REAL_TYPES
 from onnxprobe.graph.expose import expose_all, expose_tensors, readable_names
 from onnxprobe.graph.flow import Reach, random_nodes, trace
 from onnxprobe.graph.integers import int8_products, integer_canary
@@ -17,10 +18,14 @@ from onnxprobe.graph.sources import (
     index_limits,
     source_inputs,
 )
+from onnxprobe.graph.tangent import Differentiated, differentiate, operator_coverage
 from onnxprobe.graph.upcast import has_half_precision, upcast_graph
 
 __all__ = [
+    "HALF_TYPES",
+    "REAL_TYPES",
     "ChosenSource",
+    "Differentiated",
     "Graph",
     "Lookup",
     "Reach",
@@ -30,6 +35,7 @@ __all__ = [
     "canary_weight",
     "catalogue",
     "choose_source",
+    "differentiate",
     "embedding_lookups",
     "expose_all",
     "expose_tensors",
@@ -40,6 +46,7 @@ __all__ = [
     "int8_products",
     "integer_canary",
     "load_model",
+    "operator_coverage",
     "parse_model",
     "random_nodes",
     "readable_names",

@@ -115,20 +115,22 @@ def obstacle(kind: TensorType) -> str | None:
     return None
 
 
-def infer_types(graph: Graph) -> dict[str, TensorType]:
+def infer_types(graph: Graph, *, follow_shapes: bool = False) -> dict[str, TensorType]:
     """Infer the types of a model's tensors from its operators.
 
     Native code reads the model here: call it where a crash costs little.
 
     Args:
         graph: The model.
+        follow_shapes: Whether sizes that the model computes are followed as well, which takes
+            longer.
 
     Returns:
         Types by tensor name; declared ones where inference fails.
     """
     proto = _without_impossible_sizes(graph.proto)
     try:
-        inferred = shape_inference.infer_shapes(proto)
+        inferred = shape_inference.infer_shapes(proto, data_prop=follow_shapes)
     except Exception:  # noqa: BLE001 (whatever the native code throws, the declared types remain)
         inferred = proto
     values = [*inferred.graph.value_info, *inferred.graph.output]

@@ -17,6 +17,8 @@ class FreshNames:
     def __init__(self, graph: Graph) -> None:
         self._taken = graph.names
         self._given: set[str] = set()
+        # Where the search for a name like it goes on: names are asked for thousands of times.
+        self._copies: dict[str, int] = {}
 
     def name(self, wanted: str) -> str:
         """Return the wanted name, or one like it that is free.
@@ -27,9 +29,11 @@ class FreshNames:
         Returns:
             A name that this source never gives again.
         """
-        name, copies = wanted, 1
+        copies = self._copies.get(wanted, 1)
+        name = wanted if copies == 1 else f"{wanted}{copies}"
         while name in self._taken or name in self._given:
             copies += 1
             name = f"{wanted}{copies}"
         self._given.add(name)
+        self._copies[wanted] = copies
         return name

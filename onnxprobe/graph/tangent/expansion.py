@@ -1,0 +1,153 @@
+"""Writing an operator as simpler ones, whose derivatives are then the operator's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto, defs, helper
+
+from onnxprobe.graph import walk
+from onnxprobe.graph.dtypes import element_type
+from onnxprobe.graph.tangent.emitter import Emitter, Value
+from onnxprobe.graph.tangent.node import Node
+from onnxprobe.graph.tangent.registry import NoRuleError
+
+__all__ = ["expand_by_function", "renamed_body"]
+
+# From this one on, operators that bodies are made of have only learnt more types.
+SETTLED_OPSET = 18
+
+
+def expand_by_function(node: Node) -> list[Value | None]:
+    """Write the function body that ONNX defines an operator by.
+
+    Args:
+        node: A node.
+
+    Returns:
+        Its outputs, as the body computes them.
+
+    Raises:
+        NoRuleError: If the operator has no body for these inputs at this opset.
+    """
+    function = _body(node)
+    proto, e = node.proto, node.e
+    given = dict(zip(function.input, proto.input, strict=False))
+    renaming = {name: given.get(name, "") for name in function.input}
+    attributes = {each.name: each for each in function.attribute_proto}
+    attributes |= {each.name: each for each in proto.attribute}
+    for inner in function.node:
+        made = NodeProto()
+        made.CopyFrom(inner)
+        _bind(made, attributes)
+        _rename(made, renaming, e)
+        e.nodes.append(made)
+    outputs: list[Value | None] = []
+    for place, name in enumerate(proto.output):
+        inside = renaming.get(function.output[place], "")
+        dtype = node.scope.dtype(name) or "float32"
+        outputs.append(Value(e, inside, dtype) if name and inside else None)
+    return outputs
+
+
+def _body(node: Node) -> FunctionProto:
+    proto = node.proto
+    opset = node.scope.opsets.get(proto.domain or "ai.onnx", 1)
+    schema: Any
+    try:
+        schema = defs.get_schema(proto.op_type, opset, proto.domain)
+    except defs.SchemaError:
+        raise NoRuleError("no rule, and onnx does not define it") from None
+    if schema.has_function:
+        for version in _versions(opset, schema.function_opset_versions):
+            content = schema.get_function_with_opset_version(version)
+            if content is not None:
+                return FunctionProto.FromString(content)
+    if schema.has_context_dependent_function:
+        types = [_type(node, name) for name in proto.input]
+        for version in _versions(opset, schema.context_dependent_function_opset_versions):
+            content = schema.get_context_dependent_function_with_opset_version(
+                version, proto.SerializeToString(), types
+            )
+            if content:
+                return FunctionProto.FromString(content)
+    raise NoRuleError("no rule")
+
+
+def _versions(opset: int, written: Iterable[int]) -> list[int]:
+    """Return the opsets whose body of an operator may stand in a model, best first."""
+    older = (each for each in written if SETTLED_OPSET <= each < opset)
+    return [opset, *sorted(older, reverse=True)]
+
+
+def _type(node: Node, name: str) -> bytes:
+    kind = node.scope.types.get(name) if name else None
+    if kind is None or kind.dtype is None:
+        return TypeProto().SerializeToString()
+    return helper.make_tensor_type_proto(element_type(kind.dtype), kind.shape).SerializeToString()
+
+
+def _bind(node: NodeProto, attributes: Mapping[str, AttributeProto]) -> None:
+    """Replace references to the function's attributes by the values at this node."""
+    bound = []
+    for attribute in node.attribute:
+        if not attribute.ref_attr_name:
+            bound.append(attribute)
+        elif attribute.ref_attr_name in attributes:
+            value = AttributeProto()
+            value.CopyFrom(attributes[attribute.ref_attr_name])
+            value.name = attribute.name
+            bound.append(value)
+    kept = [AttributeProto.FromString(each.SerializeToString()) for each in bound]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+    for body in walk.body_graphs(node):
+        for inner in body.node:
+            _bind(inner, attributes)
+
+
+def _rename(node: NodeProto, renaming: dict[str, str], e: Emitter) -> None:
+    """Rename what a node reads, and give what it writes fresh names."""
+    for place, name in enumerate(node.input):
+        node.input[place] = renaming.get(name, name)
+    for body in walk.body_graphs(node):
+        _rename_body(body, renaming, e)
+    for place, name in enumerate(node.output):
+        if name:
+            renaming[name] = e.fresh(name)
+            node.output[place] = renaming[name]
+
+
+def _rename_body(body: GraphProto, outer: Mapping[str, str], e: Emitter) -> None:
+    renaming = dict(outer)
+    for value in body.input:
+        renaming[value.name] = e.fresh(value.name)
+        value.name = renaming[value.name]
+    for tensor in body.initializer:
+        renaming[tensor.name] = e.fresh(tensor.name)
+        tensor.name = renaming[tensor.name]
+    for sparse in body.sparse_initializer:
+        renaming[sparse.values.name] = e.fresh(sparse.values.name)
+        sparse.values.name = renaming[sparse.values.name]
+    for node in body.node:
+        _rename(node, renaming, e)
+    for value in body.output:
+        value.name = renaming.get(value.name, value.name)
+    del body.value_info[:]
+
+
+def renamed_body(body: GraphProto, e: Emitter) -> GraphProto:
+    """Copy the body of a control-flow node, every name inside it fresh.
+
+    Args:
+        body: The body.
+        e: Where names come from.
+
+    Returns:
+        A body that computes the same.
+    """
+    copy = GraphProto()
+    copy.CopyFrom(body)
+    _rename_body(copy, {}, e)
+    return copy

@@ -1,0 +1,107 @@
+"""Types of values that are written along the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+from onnxprobe.graph import walk
+from onnxprobe.graph.dtypes import NUMPY_TYPES, element_type
+from onnxprobe.graph.model import tensor_type
+from onnxprobe.graph.tangent.node import Scope
+from onnxprobe.types import Array, TensorType
+
+__all__ = ["infer_written"]
+
+# A trial run serves shapes alone; it must not cost more than the model.
+MAX_TRIAL_ELEMENTS = 2**22
+# Larger constants are weights; what they hold does not matter.
+MAX_STORED_ELEMENTS = 2**12
+
+
+def infer_written(scope: Scope, nodes: Sequence[NodeProto]) -> None:
+    """Learn the types of what nodes give, and add them to a scope.
+
+    Inference comes first; where it does not find a rank, the nodes are run on ones by onnx's
+    reference evaluator, if their inputs have fixed shapes.
+
+    Args:
+        scope: What is known; it is added to.
+        nodes: Nodes in order, in which other nodes are not nested.
+    """
+    model = _model(scope, nodes)
+    given = [name for node in nodes for name in node.output if name]
+    try:
+        inferred = shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception:  # noqa: BLE001 (the native code throws many; the types stay unknown)
+        inferred = model.graph
+    for value in [*inferred.value_info, *inferred.output]:
+        kind = tensor_type(value)
+        if kind.dtype is not None and value.name not in scope.types:
+            scope.types[value.name] = kind
+    known = scope.types
+    missing = [name for name in given if name not in known or known[name].shape is None]
+    if missing:
+        for name, array in _trial(model, missing).items():
+            dtype = known[name].dtype if name in known else str(array.dtype)
+            known[name] = TensorType(name, dtype, array.shape)
+
+
+def _model(scope: Scope, nodes: Sequence[NodeProto]) -> ModelProto:
+    written = {name for node in nodes for name in node.output}
+    read = {name for node in nodes for name in [*node.input, *walk.outer_names(node)]}
+    outside = sorted(read - written - {""})
+    stored = {name: scope.constants[name] for name in outside if _is_small(scope, name)}
+    for name, array in stored.items():
+        scope.types.setdefault(name, TensorType(name, str(array.dtype), array.shape))
+    inputs = []
+    for name in outside:
+        kind = scope.types.get(name)
+        if name not in stored and kind is not None and kind.dtype is not None:
+            inputs.append(helper.make_tensor_value_info(name, element_type(kind.dtype), kind.shape))
+    graph = helper.make_graph(
+        nodes,
+        "written",
+        inputs,
+        [],
+        [numpy_helper.from_array(array, name) for name, array in stored.items()],
+    )
+    opsets = [
+        helper.make_opsetid("" if domain == "ai.onnx" else domain, version)
+        for domain, version in scope.opsets.items()
+    ]
+    return helper.make_model(graph, opset_imports=opsets)
+
+
+def _is_small(scope: Scope, name: str) -> bool:
+    """Whether a value is stored, and small enough to say something of shapes."""
+    kind = scope.types.get(name)
+    sizes = [size for size in (kind and kind.shape) or () if isinstance(size, int)]
+    return math.prod(sizes) <= MAX_STORED_ELEMENTS and name in scope.constants
+
+
+def _trial(model: ModelProto, names: Sequence[str]) -> dict[str, Array]:
+    feeds = {}
+    for value in model.graph.input:
+        kind = tensor_type(value)
+        sizes = [size for size in kind.shape or (None,) if isinstance(size, int)]
+        if kind.shape is None or len(sizes) < len(kind.shape) or kind.dtype not in NUMPY_TYPES:
+            return {}
+        if np.prod(sizes, dtype=np.float64) > MAX_TRIAL_ELEMENTS:
+            return {}
+        feeds[value.name] = np.ones(sizes, kind.dtype)
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    try:
+        results = ReferenceEvaluator(model).run(None, feeds)
+    except Exception:  # noqa: BLE001 (an evaluator for tests; what it cannot do stays unknown)
+        return {}
+    return {
+        name: array
+        for name, array in zip(names, results, strict=True)
+        if isinstance(array, np.ndarray)
+    }

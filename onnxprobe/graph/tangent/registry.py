@@ -1,0 +1,133 @@
+"""Which rule differentiates which operator at which version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+from onnx import defs
+
+if TYPE_CHECKING:
+    from onnxprobe.graph.tangent.emitter import Value
+    from onnxprobe.graph.tangent.node import Folded, Node
+
+__all__ = [
+    "KNOWN_OPSET",
+    "MICROSOFT",
+    "Expansions",
+    "Key",
+    "NoRuleError",
+    "Result",
+    "Rules",
+    "Table",
+    "since_version",
+]  # fmt: skip
+
+# Rules are written from the operators' texts up to this version of the default domain.
+KNOWN_OPSET = 28
+MICROSOFT = "com.microsoft"
+
+Key: TypeAlias = tuple[str, str, int]
+Result: TypeAlias = "Value | Folded | None"
+Rules: TypeAlias = "Table[Result]"
+Expansions: TypeAlias = "Table[Value | None]"
+
+
+class NoRuleError(Exception):
+    """A rule does not cover this use of its operator."""
+
+
+Written = TypeVar("Written")
+
+
+class Table(Generic[Written]):
+    """Rules by domain, operator and the version since which the operator is as it is."""
+
+    def __init__(self) -> None:
+        self._rules: dict[Key, Callable[[Node], Sequence[Written]]] = {}
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._rules)
+
+    def add(
+        self,
+        operators: str,
+        rule: Callable[[Node], Sequence[Written]],
+        *,
+        since: int = 1,
+        before: int = KNOWN_OPSET + 1,
+        domain: str = "",
+        undefined: bool = False,
+    ) -> None:
+        """Register a rule.
+
+        Args:
+            operators: Types, separated by spaces.
+            rule: What differentiates them.
+            since: First version covered.
+            before: First version not covered any more.
+            domain: The operators' domain.
+            undefined: Whether onnx does not define them although they stand in its domain.
+
+        Raises:
+            ValueError: If one of them has a rule already, or no version in the range exists.
+        """
+        for operator in operators.split():
+            versions = [each for each in _versions(domain, operator) if since <= each < before]
+            if undefined and not versions:
+                versions = [1]
+            if not versions and domain == "" and _versions(domain, operator):
+                raise ValueError(f"{operator} has no version from {since} to {before - 1}")
+            for version in versions:
+                key = (domain, operator, version)
+                if key in self._rules:
+                    raise ValueError(f"two rules for {key}")
+                self._rules[key] = rule
+
+    def find(
+        self, domain: str, operator: str, version: int
+    ) -> Callable[[Node], Sequence[Written]] | None:
+        """Find the rule of an operator.
+
+        Args:
+            domain: Its domain.
+            operator: Its type.
+            version: Since when it is as it is, see `since_version`.
+
+        Returns:
+            The rule, if there is one.
+        """
+        return self._rules.get((domain, operator, version))
+
+
+def since_version(domain: str, operator: str, opsets: Mapping[str, int]) -> int:
+    """Tell since which version an operator is as a model uses it.
+
+    Args:
+        domain: Its domain, "" being the default one.
+        operator: Its type.
+        opsets: Versions that the model imports, by domain.
+
+    Returns:
+        The version; 1 for operators that onnx does not define.
+    """
+    try:
+        schema = defs.get_schema(operator, opsets.get(domain or "ai.onnx", 1), domain)
+    except defs.SchemaError:
+        return 1
+    return int(schema.since_version)
+
+
+@cache
+def _history() -> dict[tuple[str, str], list[int]]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for schema in defs.get_all_schemas_with_history():
+        found.setdefault((schema.domain, schema.name), []).append(schema.since_version)
+    return found
+
+
+def _versions(domain: str, operator: str) -> list[int]:
+    known = sorted(set(_history().get((domain, operator), [])))
+    # Operators that onnx does not define have no history to tell.
+    return known or ([] if domain == "" else [1])
