@@ -1,4 +1,4 @@
-"""Sensitivity: directions, finite differences, and the noise floor of what they give."""
+"""Sensitivity: directions, tangents and finite differences, and the noise floor of each."""
 
 from onnxprobe.jacobian.directions import (
     PROBES,
@@ -6,6 +6,7 @@ from onnxprobe.jacobian.directions import (
     coordinate_directions,
     given_directions,
 )
+from onnxprobe.jacobian.forward import TangentRunner, observe_tangents, rounding_share
 from onnxprobe.jacobian.noise import noise_floor
 from onnxprobe.jacobian.observation import Observation, Pass, observe, take_differences
 from onnxprobe.jacobian.pullback import Pullback, mean_pullback
@@ -23,12 +24,15 @@ __all__ = [
     "Pullback",
     "Source",
     "StepTrial",
+    "TangentRunner",
     "choose_step",
     "coordinate_directions",
     "given_directions",
     "mean_pullback",
     "noise_floor",
     "observe",
+    "observe_tangents",
+    "rounding_share",
     "take_differences",
     "try_steps",
 ]

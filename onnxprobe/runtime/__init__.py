@@ -1,6 +1,7 @@
 """Running graphs: sessions, providers, bound buffers. The only room that imports onnxruntime."""
 
 from onnxprobe.runtime.chatter import capture_chatter
+from onnxprobe.runtime.directions import DirectionRunner, TangentOutput
 from onnxprobe.runtime.layout import RowLayout, find_axis, has_same_values
 from onnxprobe.runtime.providers import Provider, choose_provider, integers_saturate
 from onnxprobe.runtime.rows import RowRunner
@@ -9,11 +10,13 @@ from onnxprobe.runtime.session import CPU, CUDA, Session, Settings, version
 __all__ = [
     "CPU",
     "CUDA",
+    "DirectionRunner",
     "Provider",
     "RowLayout",
     "RowRunner",
     "Session",
     "Settings",
+    "TangentOutput",
     "capture_chatter",
     "choose_provider",
     "find_axis",

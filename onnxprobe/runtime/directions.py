@@ -1,0 +1,91 @@
+"""Running a graph with tangents: one sample, many directions, reused buffers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onnxprobe.runtime.session import Session
+from onnxprobe.types import Array
+
+__all__ = ["DirectionRunner", "TangentOutput"]
+
+
+@dataclass(frozen=True)
+class TangentOutput:
+    """Where a tensor's tangent comes out.
+
+    Attributes:
+        tensor: The tensor.
+        output: The session's output.
+        shape: Shape of the tensor.
+    """
+
+    tensor: str
+    output: str
+    shape: tuple[int, ...]
+
+
+class DirectionRunner:
+    """A `TangentRunner` over a session of a derived graph, at one sample.
+
+    Args:
+        session: Takes the model's inputs, and a tangent of shape (k, *S) per source.
+        feeds: The model's inputs at the sample, shaped as the model takes them.
+        sources: Input and shape of each source's tangent, by source.
+        outputs: The tangents that are wanted.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        feeds: Mapping[str, Array],
+        sources: Mapping[str, tuple[str, tuple[int, ...]]],
+        outputs: Sequence[TangentOutput],
+    ) -> None:
+        self._session, self._sources, self._outputs = session, sources, outputs
+        taken = {kind.name for kind in session.input_types}
+        self._feeds = {name: array for name, array in feeds.items() if name in taken}
+        self._types = {kind.name: np.dtype(kind.dtype) for kind in session.output_types}
+        self._memory: dict[str, Array] = {}
+        self._results: dict[str, Array] = {}
+        self._binding: Any = None
+        self._bound = -1
+
+    def run(self, tangents: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute tangents of every tensor; see `TangentRunner`.
+
+        Args:
+            tangents: By source, shape (k, elements of the source or its shape).
+
+        Returns:
+            By tensor, shape (k, elements), valid until the next call.
+
+        Raises:
+            RunError: If the runtime fails.
+        """
+        count = len(next(iter(tangents.values())))
+        if count != self._bound:
+            self._bind(count)
+        feeds = dict(self._feeds)
+        for source, (name, shape) in self._sources.items():
+            feeds[name] = np.ascontiguousarray(tangents[source].reshape(count, *shape))
+        self._session.run_bound(self._binding, feeds)
+        return dict(self._results)
+
+    def _bind(self, count: int) -> None:
+        self._bound = -1
+        binding = self._session.new_binding()
+        for each in self._outputs:
+            size, dtype = math.prod(each.shape), self._types[each.output]
+            if each.tensor not in self._memory or self._memory[each.tensor].size < size * count:
+                self._memory[each.tensor] = np.empty(size * count, dtype)
+            array = self._memory[each.tensor][: size * count]
+            self._results[each.tensor] = array.reshape(count, size)
+            shape = (count, *each.shape)
+            binding.bind_output(each.output, "cpu", 0, dtype, shape, array.ctypes.data)
+        self._binding, self._bound = binding, count
