@@ -18,6 +18,7 @@ from onnxprobe.version import __version__
 
 if TYPE_CHECKING:
     from onnxprobe.analysis.api import IncompleteError, analyze
+    from onnxprobe.analysis.deriving import derive
     from onnxprobe.record import Report
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RunError",
     "__version__",
     "analyze",
+    "derive",
 ]
 
 # Loaded when first used: importing the package, as `onnxprobe --help` does, stays light.
@@ -37,6 +39,7 @@ _LAZY = {
     "IncompleteError": "onnxprobe.analysis.api",
     "Report": "onnxprobe.record",
     "analyze": "onnxprobe.analysis.api",
+    "derive": "onnxprobe.analysis.deriving",
 }
 
 

@@ -39,6 +39,7 @@ def analyze(
     wrt: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    jacobian: Literal["auto", "jvp", "fd"] = "auto",
     step: Literal["auto"] | float = "auto",
     noise: Sequence[str | float] = ("0.1", "int8"),
     tolerance: float = 1e-3,
@@ -69,6 +70,9 @@ def analyze(
         wrt: Tensor to differentiate with respect to; all float inputs if not given.
         include: Globs of tensor names or operators to analyse; all if empty.
         exclude: Globs of tensor names or operators to leave out.
+        jacobian: How derivatives are taken: ``"jvp"`` exactly, by a derived graph; ``"fd"`` by
+            central differences; ``"auto"`` exactly wherever every node between source and tensor
+            has an exact rule.
         step: Finite-difference step in input units; ``"auto"`` measures which is best.
         noise: Release noise levels: numbers in units of a tensor's RMS, or ``"float32"``,
             ``"float16"``, ``"bfloat16"``, ``"int8"`` for the rounding of that format.
@@ -108,6 +112,7 @@ def analyze(
         wrt=wrt,
         include=_listed("include", include),
         exclude=_listed("exclude", exclude),
+        jacobian=jacobian,
         step=step,
         noise=tuple(map(str, _listed("noise", noise))),
         tolerance=tolerance,

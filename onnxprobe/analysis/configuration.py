@@ -53,6 +53,7 @@ class Configuration(BaseModel):
     wrt: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    jacobian: Literal["auto", "jvp", "fd"] = "auto"
     step: Literal["auto"] | Annotated[FiniteFloat, Field(gt=0)] = "auto"
     noise: tuple[str, ...] = ("0.1", "int8")
     tolerance: float = Field(1e-3, gt=0, lt=1)

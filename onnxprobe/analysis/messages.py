@@ -20,6 +20,7 @@ from onnxprobe.record import (
 __all__ = [
     "ActivationAnswer",
     "CatalogueEntry",
+    "DerivationAnswer",
     "JacobianAnswer",
     "JacobianAnswers",
     "Layout",
@@ -146,6 +147,17 @@ class JacobianAnswer(_Message):
         description="By tensor with this Jacobian: the tensor itself, and its shifts."
     )
     noise_for_5_percent: dict[str, float | None]
+
+
+class DerivationAnswer(_Message):
+    """How tensors can be differentiated in forward mode."""
+
+    exact: list[str] = Field(default_factory=list)
+    numerical: list[str] = Field(
+        default_factory=list, description="Behind a node differentiated numerically."
+    )
+    failed: dict[str, str] = Field(default_factory=dict)
+    nodes: list[str] = Field(default_factory=list, description="Nodes without an exact rule.")
 
 
 class JacobianAnswers(_Message):

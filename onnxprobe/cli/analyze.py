@@ -99,6 +99,13 @@ __all__ = ["analyze"]
     "--exclude", metavar="GLOB", multiple=True, help="No tensors of such a name or operator."
 )
 @click.option(
+    "--jacobian",
+    type=click.Choice(["auto", "jvp", "fd"]),
+    default="auto",
+    show_default=True,
+    help="Derivatives: jvp exactly, fd by finite differences, auto exactly where that is possible.",
+)
+@click.option(
     "--step",
     type=values.step,
     metavar="auto|FLOAT",
@@ -193,6 +200,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         "wrt",
         "include",
         "exclude",
+        "jacobian",
         "step",
         "data_limit",
         "device",

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from onnxprobe.cli.analyze import analyze
+from onnxprobe.cli.derive import derive
 from onnxprobe.cli.expose import expose
 from onnxprobe.cli.inspect import inspect
+from onnxprobe.cli.ops import ops
 from onnxprobe.cli.schema import schema
 from onnxprobe.errors import OnnxProbeError
 from onnxprobe.version import __version__
@@ -37,8 +39,10 @@ def cli(debug: bool) -> None:
 
 
 cli.add_command(analyze)
+cli.add_command(derive)
 cli.add_command(expose)
 cli.add_command(inspect)
+cli.add_command(ops)
 cli.add_command(schema)
 
 

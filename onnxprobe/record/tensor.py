@@ -64,7 +64,14 @@ class JacobianSample(Record):
 class JacobianRecord(Record):
     """Sensitivity of a tensor to the source."""
 
-    method: Literal["finite differences"] | None
+    method: Literal["forward mode", "finite differences"] | None = Field(
+        description="How derivatives were taken: exactly, or by central differences."
+    )
+    numerical_nodes: list[str] = Field(
+        default_factory=list,
+        description="In forward mode, nodes without an exact rule, differentiated by central "
+        "differences of their own.",
+    )
     inputs: int = Field(description="Dimension of the source.")
     outputs: int = Field(description="Elements of the tensor for one sample.")
     complete: bool = Field(description="Whether the directions span the source.")

@@ -188,6 +188,12 @@ def _print_coverage(report: Report, console: Console, *, verbose: bool) -> None:
                 for each in omissions:
                     if each.reason == reason:
                         _say(console, f"      {printable(each.name)}", "dim")
+    methods = Counter(
+        each.jacobian.method for each in report.tensors if each.jacobian and each.jacobian.method
+    )
+    if methods:
+        taken = ", ".join(f"{count} by {method}" for method, count in methods.most_common())
+        _say(console, f"Jacobians: {taken}.")
     if report.run.interrupted:
         _say(console, f"Ended early: {printable(report.run.interrupted)}", "red")
 

@@ -176,7 +176,7 @@ def test_rows_that_mix_in_a_batch_are_run_one_by_one() -> None:
 
 
 def test_infinities_are_a_status_and_not_a_hang() -> None:
-    found = by_name(analyse(networks.infinite()))
+    found = by_name(analyse(networks.infinite(), jacobian="fd"))
     wild = found["wild"]
     assert wild.status == "non-finite"
     assert wild.activations is not None
@@ -380,7 +380,7 @@ def test_an_analysis_cut_short_hands_over_what_it_found(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Story, "_choose_steps", broken)
     with pytest.raises(IncompleteError, match="the power went out") as caught:
-        analyse(networks.linear())
+        analyse(networks.linear(), jacobian="fd")
     report = caught.value.report
     assert report.run.interrupted == "the power went out"
     assert {each.reason for each in report.coverage.failed} == {

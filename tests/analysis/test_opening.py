@@ -156,7 +156,7 @@ def test_a_format_is_an_equivalent_noise(name: str) -> None:
 
 
 def test_a_step_that_is_given_is_taken() -> None:
-    (tensor, *_) = analyse(networks.linear(), normal(50, 12), step=0.25).tensors
+    (tensor, *_) = analyse(networks.linear(), normal(50, 12), step=0.25, jacobian="fd").tensors
     assert tensor.jacobian is not None
     assert tensor.jacobian.step == 0.25
 

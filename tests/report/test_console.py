@@ -51,6 +51,7 @@ def test_a_report_at_80_columns() -> None:
         "2 of 5 tensors analysed, 3 skipped, 0 failed.",
         "  2 skipped: constant: no input reaches it",
         "  1 skipped: not exposed: control flow",
+        "Jacobians: 2 by finite differences.",
         "ρ: share of the input's variance that an attacker recovers at the worst sample,",
         "knowing the model and a data prior (64 directions).",
         "Assumed: dimension 'seq' of input 'ids' is taken as 16",

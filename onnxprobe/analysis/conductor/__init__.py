@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ __all__ = [
     "Progress",
     "WorkerLostError",
     "conduct",
+    "derive",
     "expose",
     "inspect",
+    "operators",
 ]
 
 
@@ -117,6 +120,43 @@ def expose(
     return _ask("expose", model, params, silence_s)
 
 
+def derive(
+    model: ModelSource,
+    out: Path,
+    data_name: str,
+    data_out: Path,
+    *,
+    wrt: Sequence[str] = (),
+    tensors: Sequence[str] = (),
+    allow_links: bool = False,
+    silence_s: float = 600.0,
+) -> dict[str, Any]:
+    """Write a model that also computes tangents.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        out: Where to write it.
+        data_name: How the model refers to a file of weights, where one file does not hold them.
+        data_out: Where to write that file.
+        wrt: Sources; every float input if empty.
+        tensors: Whose tangents become outputs; the model's float outputs if empty.
+        allow_links: Whether external data may be reached through links.
+        silence_s: How long the child process may say nothing.
+
+    Returns:
+        Names of the tangents, and nodes without an exact rule.
+    """
+    params = {
+        "out": str(out.absolute()),
+        "data_name": data_name,
+        "data_out": str(data_out.absolute()),
+        "wrt": list(wrt),
+        "tensors": list(tensors),
+        "allow_links": allow_links,
+    }
+    return _ask("derive_model", model, params, silence_s)
+
+
 def inspect(
     model: ModelSource, *, allow_links: bool = False, silence_s: float = 600.0
 ) -> dict[str, Any]:
@@ -131,6 +171,23 @@ def inspect(
         Plain data.
     """
     return _ask("inspect", model, {"allow_links": allow_links}, silence_s)
+
+
+def operators(silence_s: float = 60.0) -> list[tuple[str, str, int, str]]:
+    """List how every operator is differentiated.
+
+    Args:
+        silence_s: How long the child process may say nothing.
+
+    Returns:
+        Domain, operator, version and manner, sorted.
+    """
+    link = Link(silence_s)
+    try:
+        rows = link.call("operators", {})
+    finally:
+        link.close()
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def _ask(

@@ -149,6 +149,8 @@ def _jacobian(
     if answer is None:
         return None
     record = answer.jacobian.model_copy()
+    if record.method == "forward mode":
+        record.numerical_nodes = findings.numerical.get(base, [])
     flat = all(each.frobenius is not None and each.frobenius[2] == 0 for each in record.samples)
     if flat and dof.status != "constant":
         # It varies over the samples, and no direction at any sample moves it.

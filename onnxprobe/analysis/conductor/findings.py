@@ -57,6 +57,8 @@ class Findings:
     source_size: int = 0
     directions: int = 0
     output_difference: float = 0.0
+    forward: set[str] = field(default_factory=set)
+    numerical: dict[str, list[str]] = field(default_factory=dict)
     optimised: list[bool] = field(default_factory=list)
     optimised_difference: float = 0.0
     assumptions: list[str] = field(default_factory=list)

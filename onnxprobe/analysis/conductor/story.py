@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any, Protocol
 
 from onnxprobe.analysis.conductor.bisection import Bisection
 from onnxprobe.analysis.conductor.findings import Findings, group_tensors
+from onnxprobe.analysis.conductor.forward import choose_forward
 from onnxprobe.analysis.conductor.link import Link, WorkerLostError
 from onnxprobe.analysis.conductor.plan import (
     FLOAT_BYTES,
@@ -28,6 +30,7 @@ from onnxprobe.analysis.messages import (
     StepAnswer,
     SurveyAnswer,
 )
+from onnxprobe.errors import RunError
 
 __all__ = ["Progress", "Story"]
 
@@ -107,12 +110,23 @@ class Story:
                 findings.activations[answer.name] = answer
         if not jacobians:
             return
-        self._enter("choosing the steps")
-        steps = self._choose_steps(smooth)
+        self._enter("deriving the graph")
+        finite = [name for name in smooth if self._is_finite(name)]
+        choose_forward(self.link, findings, finite, self._configuration.jacobian)
+        exact = [name for name in finite if name in findings.forward]
         self._enter("measuring Jacobians")
-        for chunk in jacobians:
-            names = [name for name in chunk.names if self._is_finite(name)]
-            for found in bisection.each(names, lambda some: self._jacobians(some, steps)):
+        for chunk in self._chunks(exact, self._stored_directions):
+            for found in self._exact_jacobians(chunk.names):
+                findings.jacobians[found.name] = found
+        others = [name for name in finite if name not in findings.forward]
+        if not others:
+            return
+        self._enter("choosing the steps")
+        steps = self._choose_steps(others)
+        self._enter("measuring Jacobians by differences")
+        measure = partial(self._jacobians, steps=steps, forward=False)
+        for chunk in self._chunks(others, self._stored_directions):
+            for found in bisection.each(chunk.names, measure):
                 findings.jacobians[found.name] = found
 
     @property
@@ -159,6 +173,10 @@ class Story:
         """Bring a new worker to where the old one was."""
         if self.findings.opening is not None:
             self._call_open()
+        if self.findings.layouts:
+            # A new worker has surveyed nothing.
+            layouts = [layout.model_dump() for layout in self.findings.layouts.values()]
+            self.link.call("remember", {"layouts": layouts, "skipped": []})
         if self.findings.source is not None:
             self._call_source()
 
@@ -318,32 +336,50 @@ class Story:
             steps.append(answer.step or _FALLBACK_STEP)
         return steps
 
-    def _jacobians(self, names: Sequence[str], steps: list[float] | None) -> list[JacobianAnswer]:
+    def _exact_jacobians(self, names: Sequence[str]) -> list[JacobianAnswer]:
+        """Measure in forward mode; what does not run is left to finite differences."""
+        try:
+            return self._jacobians(names, steps=None, forward=True)
+        except (RunError, WorkerLostError) as error:
+            self.findings.forward.difference_update(names)
+            self.findings.assumptions.append(
+                f"exact derivatives of {len(names)} tensors did not run ({error}); central "
+                "differences were taken of them"
+            )
+            return []
+
+    def _jacobians(
+        self, names: Sequence[str], *, steps: list[float] | None, forward: bool
+    ) -> list[JacobianAnswer]:
         self._weight = 2 * self._stored_directions
         answers: list[JacobianAnswer] = []
         for chunk in self._chunks(names, self._stored_directions):
             try:
-                found = self._call_jacobians(chunk, steps)
+                found = self._call_jacobians(chunk, steps, forward=forward)
             except WorkerLostError:
-                if not self._optimise:
+                if forward or not self._optimise:
                     raise
                 # Fusion is where runtimes crash most; go on without it before giving up on tensors.
                 self._optimise = False
-                found = self._call_jacobians(chunk, steps)
-            self.findings.optimised.append(found.optimised)
+                found = self._call_jacobians(chunk, steps, forward=forward)
+            if not forward:
+                self.findings.optimised.append(found.optimised)
             self.findings.optimised_difference = max(
                 self.findings.optimised_difference, found.optimised_difference
             )
             answers += found.answers
         return answers
 
-    def _call_jacobians(self, chunk: Chunk, steps: list[float] | None) -> JacobianAnswers:
+    def _call_jacobians(
+        self, chunk: Chunk, steps: list[float] | None, *, forward: bool
+    ) -> JacobianAnswers:
         findings = self.findings
         given = [self._configuration.step] * len(self._opening.data.jacobian_samples)
         params = self._params(chunk) | {
             "samples": self._opening.data.jacobian_samples,
             "directions": findings.directions,
-            "steps": given if steps is None else steps,
+            "forward": forward,
+            "steps": [] if forward else given if steps is None else steps,
             "relative": steps is not None,
             "optimise": self._optimise,
             "noise": findings.function_noise,

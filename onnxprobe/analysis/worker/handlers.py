@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.frames import Frame
 from onnxprobe.analysis.messages import (
     ActivationAnswer,
+    DerivationAnswer,
     JacobianAnswers,
     Layout,
     Opening,
@@ -22,6 +24,7 @@ from onnxprobe.analysis.messages import (
     SurveyAnswer,
 )
 from onnxprobe.analysis.worker.activations import measure_activations
+from onnxprobe.analysis.worker.derivation import ways_to_derive
 from onnxprobe.analysis.worker.opening import ModelFile, open_study
 from onnxprobe.analysis.worker.rewriting import expose_model, inspect_model
 from onnxprobe.analysis.worker.sensitivity import (
@@ -33,6 +36,8 @@ from onnxprobe.analysis.worker.serve import Handler
 from onnxprobe.analysis.worker.source import measure_source
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.survey import survey
+from onnxprobe.analysis.worker.tangent_file import derive_model
+from onnxprobe.graph import operator_coverage
 from onnxprobe.inputs import Data
 from onnxprobe.types import Array
 
@@ -50,13 +55,17 @@ def handlers() -> Mapping[str, Handler]:
     desk = _Desk()
     return {
         "open": desk.open,
+        "remember": desk.remember,
         "survey": desk.survey,
         "source": desk.source,
         "activations": desk.activations,
+        "derive": desk.derive,
         "step": desk.step,
         "jacobians": desk.jacobians,
+        "derive_model": desk.derive_model,
         "expose": desk.expose,
         "inspect": desk.inspect,
+        "operators": desk.operators,
     }
 
 
@@ -80,6 +89,11 @@ class _Desk:
             try_first=params["try_first"],
         )
         return opening
+
+    def remember(self, request: Frame, _: Progress) -> SurveyAnswer:
+        found = SurveyAnswer.model_validate(request.header)
+        self._study.surveyed.update((layout.name, layout) for layout in found.layouts)
+        return found
 
     def survey(self, request: Frame, _: Progress) -> SurveyAnswer:
         return survey(self._study, request.header["names"])
@@ -111,9 +125,25 @@ class _Desk:
             params["tried"],
         )
 
+    def derive(self, request: Frame, _: Progress) -> DerivationAnswer:
+        layouts = [Layout.model_validate(each) for each in request.header["layouts"]]
+        return ways_to_derive(self._study, layouts)
+
     def jacobians(self, request: Frame, progress: Progress) -> JacobianAnswers:
         wanted = JacobianRequest.model_validate(request.header)
         return measure_jacobians(self._study, wanted, progress)
+
+    def derive_model(self, request: Frame, _: Progress) -> dict[str, Any]:
+        params = request.header
+        return derive_model(
+            _model_file(params, request.blob),
+            Path(params["out"]),
+            params["data_name"],
+            Path(params["data_out"]),
+            wrt=params["wrt"],
+            tensors=params["tensors"],
+            allow_links=params["allow_links"],
+        )
 
     def expose(self, request: Frame, _: Progress) -> dict[str, Any]:
         params = request.header
@@ -125,6 +155,9 @@ class _Desk:
             Path(params["data_out"]),
             allow_links=params["allow_links"],
         )
+
+    def operators(self, _: Frame, __: Progress) -> list[list[Any]]:
+        return [[*astuple(each)] for each in operator_coverage()]
 
     def inspect(self, request: Frame, _: Progress) -> dict[str, Any]:
         params = request.header

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -15,13 +16,21 @@ from onnxprobe.analysis.messages import (
     Part,
     StepAnswer,
 )
+from onnxprobe.analysis.worker.derivation import derive_tensors
 from onnxprobe.analysis.worker.reading import Reading, jacobian_record, read_observation
 from onnxprobe.analysis.worker.release import Scale, noise_for_target, release_records
 from onnxprobe.analysis.worker.source import source_directions
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.survey import relative_difference
 from onnxprobe.errors import RunError
-from onnxprobe.jacobian import Observation, Pass, choose_step, observe, try_steps
+from onnxprobe.jacobian import (
+    Observation,
+    Pass,
+    choose_step,
+    observe,
+    observe_tangents,
+    try_steps,
+)
 from onnxprobe.types import Runner
 
 __all__ = ["JacobianRequest", "TensorScale", "find_step", "measure_jacobians"]
@@ -54,6 +63,7 @@ class JacobianRequest(BaseModel):
     steps: list[float]
     relative: bool
     optimise: bool
+    forward: bool = False
     noise: dict[str, float]
     scales: dict[str, list[TensorScale]]
 
@@ -108,52 +118,114 @@ def measure_jacobians(
         An answer per tensor.
     """
     layouts = {layout.name: layout for layout in request.layouts}
-    directions = source_directions(study, request.directions)
-    prior = study.prior
-    runner, difference = _runner(study, request.layouts, optimise=request.optimise)
-    passes = [
-        Pass(
-            {part.name: slice(part.start, part.stop) for part in parts},
-            {part.name: layouts[part.name].size for part in parts},
-        )
-        for parts in request.passes
-    ]
-
-    def reduce(name: str, observation: Observation) -> Reading:
-        return read_observation(observation, directions, prior, layouts[name].size)
-
     readings: dict[str, list[Reading]] = {name: [] for name in layouts}
-    steps = []
-    per_direction = sum(len(parts) for parts in request.passes) / (
-        len(request.passes) * directions.total
+    observe_all = _observe_exactly if request.forward else _observe_differences
+    found = observe_all(study, request, readings, progress)
+
+    def answer(name: str) -> JacobianAnswer:
+        return _answer(study, request, layouts[name], readings[name], found.step)
+
+    with ThreadPoolExecutor(study.settings.threads) as pool:
+        answers = list(pool.map(answer, layouts))
+    return JacobianAnswers(
+        answers=answers,
+        optimised=found.difference is not None,
+        optimised_difference=found.difference or 0.0,
     )
+
+
+@dataclass(frozen=True)
+class _Observed:
+    """How Jacobians were observed.
+
+    Attributes:
+        step: The smallest finite-difference step, if there were any.
+        difference: How far the optimised graph's tensors are from the plain one's, if it was used.
+    """
+
+    step: float | None = None
+    difference: float | None = None
+
+
+def _observe_exactly(
+    study: Study,
+    request: JacobianRequest,
+    readings: dict[str, list[Reading]],
+    progress: Callable[[float], None],
+) -> _Observed:
+    derivation = derive_tensors(study, request.layouts)
+    directions = source_directions(study, request.directions)
+    passes = _passes(request)
+    share = _per_direction(request, directions.total)
+    for sample in request.samples:
+        found = observe_tangents(
+            derivation.runner(study.point(sample)),
+            study.source,
+            directions,
+            passes,
+            derivation.depths,
+            _reducer(study, request),
+            block=max(1, request.rows),
+            threads=study.settings.threads,
+            on_progress=lambda done: progress(done * share),
+        )
+        for name, reading in found.items():
+            readings[name].append(reading)
+    return _Observed()
+
+
+def _observe_differences(
+    study: Study,
+    request: JacobianRequest,
+    readings: dict[str, list[Reading]],
+    progress: Callable[[float], None],
+) -> _Observed:
+    runner, difference = _runner(study, request.layouts, optimise=request.optimise)
+    directions = source_directions(study, request.directions)
+    passes = _passes(request)
+    share = _per_direction(request, directions.total)
+    smallest = []
     for sample, step in zip(request.samples, request.steps, strict=True):
         point = study.point(sample)
         scales = point.source.scales(point.vector)
         lengths = step * (scales if request.relative else np.ones_like(scales))
-        steps.append(float(lengths.min()))
+        smallest.append(float(lengths.min()))
         found = observe(
             runner,
             point,
             directions,
             lengths,
             passes,
-            reduce,
+            _reducer(study, request),
             block=max(1, request.rows // 2),
             threads=study.settings.threads,
-            on_progress=lambda done: progress(done * per_direction),
+            on_progress=lambda done: progress(done * share),
         )
         for name, reading in found.items():
             readings[name].append(reading)
+    return _Observed(min(smallest), difference)
 
-    def answer(name: str) -> JacobianAnswer:
-        return _answer(study, request, layouts[name], readings[name], min(steps))
 
-    with ThreadPoolExecutor(study.settings.threads) as pool:
-        answers = list(pool.map(answer, layouts))
-    return JacobianAnswers(
-        answers=answers, optimised=difference is not None, optimised_difference=difference or 0.0
-    )
+def _passes(request: JacobianRequest) -> list[Pass]:
+    sizes = {layout.name: layout.size for layout in request.layouts}
+    return [
+        Pass(
+            {part.name: slice(part.start, part.stop) for part in parts},
+            {part.name: sizes[part.name] for part in parts},
+        )
+        for parts in request.passes
+    ]
+
+
+def _per_direction(request: JacobianRequest, total: int) -> float:
+    return sum(len(parts) for parts in request.passes) / (len(request.passes) * total)
+
+
+def _reducer(study: Study, request: JacobianRequest) -> Callable[[str, Observation], Reading]:
+    directions = source_directions(study, request.directions)
+    sizes = {layout.name: layout.size for layout in request.layouts}
+    prior = study.prior
+    return lambda name, observation: read_observation(observation, directions, prior, sizes[name])
 
 
 def _answer(
@@ -161,12 +233,13 @@ def _answer(
     request: JacobianRequest,
     layout: Layout,
     readings: Sequence[Reading],
-    step: float,
+    step: float | None,
 ) -> JacobianAnswer:
     directions = source_directions(study, request.directions)
     record = jacobian_record(
         readings, request.samples, directions, layout.size, study.configuration.tolerance
     )
+    record.method = "forward mode" if request.forward else "finite differences"
     record.step = step
     record.function_noise = request.noise.get(layout.name)
     release, enough = {}, {}

@@ -38,6 +38,7 @@ class Study:
         source_names: Inputs, or one inner tensor, with respect to which derivatives are taken.
         source_tensor: Whether that is an inner tensor.
         reference: The unmodified model's outputs at the first sample, by name.
+        surveyed: How tensors lie that were surveyed, by name.
         prior: What is known of the source beforehand; ``None`` if it does not vary.
         inner: Values of an inner source for every sample, shape (samples, n); filled by the survey
             of the source.
@@ -56,6 +57,7 @@ class Study:
     inner: Array | None = None
     inner_layout: Layout | None = None
     prior: Prior | None = None
+    surveyed: dict[str, Layout] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property

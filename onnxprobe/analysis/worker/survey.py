@@ -69,6 +69,7 @@ def survey(study: Study, names: Sequence[str]) -> SurveyAnswer:
                 repeatability=relative_difference(alone[0], again[name]),
             )
         )
+    study.surveyed.update((layout.name, layout) for layout in layouts)
     difference = _check_outputs(study, singles[0], again)
     return SurveyAnswer(layouts=layouts, skipped=skipped, output_difference=difference)
 

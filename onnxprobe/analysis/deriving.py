@@ -1,0 +1,56 @@
+"""``onnxprobe.derive``: Jacobian-vector products in Python."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxprobe.analysis import conductor
+from onnxprobe.analysis.conductor.request import ModelSource
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["derive"]
+
+
+def derive(
+    model: ModelSource,
+    wrt: Sequence[str] | None = None,
+    tensors: Sequence[str] | None = None,
+    *,
+    allow_links: bool = False,
+) -> ModelProto:
+    """Extend a model by Jacobian-vector products.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        wrt: Sources: float inputs or inner float tensors; every float input if not given.
+        tensors: Whose tangents become outputs; the model's float outputs if not given.
+        allow_links: Whether external data may be reached through links.
+
+    Returns:
+        A model whose inputs are those of the original plus, for each source ``X``, ``X@tangent`` of
+        shape (k, *shape of X), and whose outputs are those of the original plus, for each tensor
+        ``T``, ``T@tangent`` of shape (k, *shape of T). Its metadata entry
+        ``onnxprobe.numerical_nodes`` is a JSON list of the nodes that have no exact rule.
+
+    Source:
+        Forward-mode automatic differentiation: Griewank & Walther 2008, Evaluating Derivatives.
+    """
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "derived.onnx")
+        conductor.derive(
+            model,
+            path,
+            f"{path.name}.data",
+            path.with_name(f"{path.name}.data"),
+            wrt=tuple(wrt or ()),
+            tensors=tuple(tensors or ()),
+            allow_links=allow_links,
+        )
+        return onnx.load(path)

@@ -1,0 +1,153 @@
+"""Answering ``derive``: the tangent model as a file of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.analysis.worker.opening import ModelFile, open_graph, open_study
+from onnxprobe.analysis.worker.survey import survey
+from onnxprobe.errors import DataError, ModelError, OnnxProbeError
+from onnxprobe.graph import (
+    REAL_TYPES,
+    Differentiated,
+    Graph,
+    choose_source,
+    differentiate,
+    has_half_precision,
+    infer_types,
+    source_inputs,
+    upcast_graph,
+    write_model,
+)
+from onnxprobe.types import TensorType
+
+__all__ = ["NUMERICAL_NODES", "derive_model"]
+
+# Metadata entry of a derived model: a JSON list of node names.
+NUMERICAL_NODES = "onnxprobe.numerical_nodes"
+
+
+def derive_model(
+    file: ModelFile,
+    out: Path,
+    data_name: str,
+    data_out: Path,
+    *,
+    wrt: Sequence[str],
+    tensors: Sequence[str],
+    allow_links: bool,
+) -> dict[str, Any]:
+    """Write a model that also computes tangents.
+
+    Args:
+        file: Where the model comes from.
+        out: Where to write it.
+        data_name: How the model refers to a file of weights, where one file does not hold them.
+        data_out: Where to write that file.
+        wrt: Sources; every float input if empty.
+        tensors: Whose tangents become outputs; the float outputs of the model if empty.
+        allow_links: Whether external data may be reached through links.
+
+    Returns:
+        Names of the tangents' inputs and outputs, nodes differentiated numerically with the
+        reasons, and bytes beside the model.
+
+    Raises:
+        DataError: If a source or tensor does not exist or is not real-valued.
+        ModelError: If a wanted tangent cannot be computed.
+    """
+    graph = open_graph(file, allow_links=allow_links)
+    if has_half_precision(graph):
+        graph = upcast_graph(graph)
+    types = infer_types(graph, follow_shapes=True)
+    types |= _ranks_by_running(file, graph, types, allow_links=allow_links)
+    _check_tensors(graph, types, tensors)
+    sources = _sources(graph, types, wrt)
+    derived = differentiate(graph, types, sources, tensors or None)
+    for name in tensors or graph.outputs:
+        if name in derived.outcome.failed:
+            raise ModelError(
+                f"the derivative of {name!r} cannot be computed: {derived.outcome.failed[name]}; "
+                "name other tensors with --tensors"
+            )
+    numerical = derived.outcome.numerical
+    _describe(derived, [each.node for each in numerical])
+    written = write_model(derived.proto, derived.weights, out, data_name, data_out)
+    return {
+        "sources": derived.sources,
+        "tangents": derived.tangents,
+        "numerical": [f"{each.node} ({each.operator}): {each.reason}" for each in numerical],
+        "data_bytes": written,
+    }
+
+
+def _describe(derived: Differentiated, numerical: Sequence[str]) -> None:
+    kept = [entry for entry in derived.proto.metadata_props if entry.key != NUMERICAL_NODES]
+    del derived.proto.metadata_props[:]
+    derived.proto.metadata_props.extend(kept)
+    derived.proto.metadata_props.add(key=NUMERICAL_NODES, value=json.dumps(list(numerical)))
+
+
+def _sources(graph: Graph, types: dict[str, TensorType], wrt: Sequence[str]) -> list[str]:
+    if not wrt:
+        found = [kind.name for kind in source_inputs(graph)]
+        if not found:
+            raise DataError(
+                "the model has no float input to differentiate by; name an inner float tensor "
+                "with --wrt (onnxprobe inspect lists them)"
+            )
+        return found
+    return [choose_source(graph, types, name).names[0] for name in dict.fromkeys(wrt)]
+
+
+def _check_tensors(graph: Graph, types: dict[str, TensorType], tensors: Sequence[str]) -> None:
+    known = {kind.name: kind for kind in graph.inputs} | types
+    for name in tensors:
+        if name not in known and name not in graph.producers:
+            near = get_close_matches(name, [*graph.producers], n=3, cutoff=0.3)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise DataError(
+                f"--tensors names {name!r}, which is no tensor of the main graph{hint}"
+                " (onnxprobe inspect lists them)"
+            )
+        kind = known.get(name, TensorType(name, None, None))
+        if kind.dtype not in REAL_TYPES | {None} or kind.kind != "tensor":
+            raise DataError(
+                f"--tensors names {name!r}, whose type is {kind.dtype or kind.kind}; only float "
+                "tensors have tangents"
+            )
+
+
+def _ranks_by_running(
+    file: ModelFile, graph: Graph, types: dict[str, TensorType], *, allow_links: bool
+) -> dict[str, TensorType]:
+    """Complete ranks that inference does not know by running the model on drawn inputs."""
+    unknown = [name for name in graph.producers if name not in types or types[name].shape is None]
+    unknown = [name for name in unknown if types.get(name, _TENSOR).kind == "tensor"]
+    if not unknown:
+        return {}
+    configuration = Configuration(data_limit=2, samples=1, device="cpu", allow_links=allow_links)
+    try:
+        study, _ = open_study(file, configuration, None, infer=True, try_first=True)
+        found = survey(study, unknown)
+    except OnnxProbeError:
+        # What stays unknown is named where it matters.
+        return {}
+    return {
+        layout.name: replace(
+            types.get(layout.name, _TENSOR),
+            name=layout.name,
+            dtype="float32" if layout.dtype == "float16" else layout.dtype,
+            shape=(None,) * len(layout.shape),
+        )
+        for layout in found.layouts
+    }
+
+
+_TENSOR = TensorType("", None, None)

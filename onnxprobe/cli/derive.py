@@ -1,0 +1,61 @@
+"""``onnxprobe derive``: a model that also computes exact directional derivatives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["derive"]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write."
+)
+@click.option("--wrt", multiple=True, help="Differentiate by this tensor. [default: float inputs]")
+@click.option(
+    "--tensors",
+    multiple=True,
+    help="A tensor whose tangent becomes an output. [default: the model's float outputs]",
+)
+@click.option(
+    "--allow-linked-data",
+    is_flag=True,
+    help="Read external data through symbolic and hard links, as model hubs' caches have them.",
+)
+def derive(
+    model: Path,
+    output: Path,
+    wrt: tuple[str, ...],
+    tensors: tuple[str, ...],
+    allow_linked_data: bool,
+) -> None:
+    """Write MODEL extended by Jacobian-vector products.
+
+    For each source X the file has an input X@tangent of shape (k, shape of X), k directions, and
+    for each tensor T an output T@tangent of shape (k, shape of T), behind the model's own outputs.
+    """
+    from onnxprobe.analysis import conductor
+    from onnxprobe.report.files import AtomicFile
+    from onnxprobe.report.text import printable
+
+    data = output.with_name(f"{output.name}.data")
+    with AtomicFile(output) as file, AtomicFile(data) as weights:
+        found = conductor.derive(
+            model,
+            file.temporary,
+            data.name,
+            weights.temporary,
+            wrt=wrt,
+            tensors=tensors,
+            allow_links=allow_linked_data,
+        )
+        if found["data_bytes"]:
+            weights.commit()
+        file.commit()
+    given, taken = ", ".join(found["tangents"].values()), ", ".join(found["sources"].values())
+    click.echo(f"{printable(str(output))}: {printable(given)} from {printable(taken)}")
+    for line in found["numerical"]:
+        click.echo(f"  numerical: {printable(line)}")

@@ -1,0 +1,104 @@
+"""``onnxprobe derive`` and ``onnxprobe ops``, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import onnxprobe
+from onnxprobe.cli.main import run
+from tests.analysis import networks
+
+ROOT = Path(__file__).parents[2]
+MODELS = sorted(path for path in (ROOT / "models").glob("*.onnx") if "tokens" not in path.name)
+
+
+def _metadata(proto: onnx.ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in proto.metadata_props}
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_derived_model_is_an_ordinary_model(path: Path, tmp_path: Path) -> None:
+    """The checker accepts it, the runtime runs it, and its tangents are linear and right."""
+    out = tmp_path / "derived.onnx"
+    assert run(["derive", str(path), "-o", str(out)]) == 0
+    proto = onnx.load(out)
+    onnx.checker.check_model(proto, full_check=True)
+    assert json.loads(_metadata(proto)["onnxprobe.numerical_nodes"]) == []
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    source, tangent = session.get_inputs()
+    assert tangent.name == f"{source.name}@tangent"
+    assert [each.name for each in session.get_outputs()][-1].endswith("@tangent")
+    rng = np.random.default_rng(0)
+    shape = [size if isinstance(size, int) else 1 for size in source.shape]
+    x = rng.random(shape, np.float32)
+    directions = rng.standard_normal((3, *shape)).astype(np.float32)
+    directions[2] = directions[0] + directions[1]
+    *_, moved = session.run(None, {source.name: x, tangent.name: directions})
+    np.testing.assert_allclose(
+        moved[2], moved[0] + moved[1], atol=2e-5 * float(np.abs(moved).max())
+    )
+
+
+def test_an_inner_source_and_an_inner_target() -> None:
+    derived = onnxprobe.derive(networks.linear(), wrt=["product"], tensors=["y", "z"])
+    names = [value.name for value in derived.graph.input]
+    assert names == ["x", "product@tangent"]
+    assert [value.name for value in derived.graph.output] == ["z", "y@tangent", "z@tangent"]
+    session = onnxruntime.InferenceSession(derived.SerializeToString())
+    seeds = np.random.default_rng(0).standard_normal((4, 1, 20)).astype(np.float32)
+    _, moved, _ = session.run(None, {"x": np.ones((1, 12), np.float32), "product@tangent": seeds})
+    np.testing.assert_array_equal(moved, seeds)
+
+
+def test_a_tensor_that_no_source_reaches_has_zeros() -> None:
+    derived = onnxprobe.derive(networks.linear(), wrt=["y"], tensors=["product"])
+    session = onnxruntime.InferenceSession(derived.SerializeToString())
+    seeds = np.ones((2, 1, 20), np.float32)
+    *_, moved = session.run(None, {"x": np.ones((1, 12), np.float32), "y@tangent": seeds})
+    assert moved.shape == (2, 1, 20)
+    assert not moved.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--wrt", "nothing"], 2, "--wrt names 'nothing', which is no input and no tensor"),
+        (
+            ["--tensors", "logit"],
+            2,
+            "--tensors names 'logit', which is no tensor",
+        ),
+        ([], 2, "the model has no float input to differentiate by; name an inner float tensor"),
+    ],
+)
+def test_what_cannot_be_derived_is_said(
+    arguments: list[str],
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = str(ROOT / "models" / "digits_tokens_torch.onnx")
+    out = tmp_path / "derived.onnx"
+    assert run(["derive", model, "-o", str(out), *arguments]) == code
+    assert sentence in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_table_of_operators_is_that_of_the_documentation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["ops", "--markdown"]) == 0
+    table = capsys.readouterr().out
+    assert (ROOT / "docs" / "operators.md").read_text().endswith(table)
+    assert run(["ops"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == ["Relu", "rule", "1,", "6,", "13,", "14"] for line in lines)
+    assert any(line.startswith("Equal ") and "zero" in line for line in lines)
+    assert "rule" in lines[-1]
