@@ -12,7 +12,15 @@ from onnxprobe.graph.dtypes import REAL_TYPES, dtype_name
 from onnxprobe.graph.model import Graph
 from onnxprobe.types import TensorType
 
-__all__ = ["PIECEWISE_CONSTANT", "RANDOM_OPERATORS", "Reach", "may_drop", "random_nodes", "trace"]
+__all__ = [
+    "PIECEWISE_CONSTANT",
+    "RANDOM_OPERATORS",
+    "Reach",
+    "branch_conditions",
+    "may_drop",
+    "random_nodes",
+    "trace",
+]
 
 # Operators whose outputs do not move when their inputs move a little. The derivative of what
 # follows is zero almost everywhere, which is a fact about the operator and no finding about the
@@ -132,3 +140,16 @@ def may_drop(graph: Graph, node: NodeProto) -> bool:
         return False
     stored = graph.constant(node.input[2])
     return stored is None or bool(stored.any())
+
+
+def branch_conditions(graph: Graph) -> tuple[str, ...]:
+    """Name what decides which branches are taken, branches inside branches excluded.
+
+    Args:
+        graph: The model.
+
+    Returns:
+        The conditions of every If of the main graph, each once.
+    """
+    nodes = [node for node in graph.proto.graph.node if walk.operator_name(node) == "If"]
+    return tuple(dict.fromkeys(node.input[0] for node in nodes if node.input))

@@ -29,11 +29,14 @@ class FreshNames:
         Returns:
             A name that this source never gives again.
         """
-        copies = self._copies.get(wanted, 1)
-        name = wanted if copies == 1 else f"{wanted}{copies}"
+        # A copy of a copy is one more copy of the first.
+        base, mark, number = wanted.rpartition("@")
+        base = base if mark and number.isdecimal() else wanted
+        copies = self._copies.get(base, 1)
+        name = base if copies == 1 else f"{base}@{copies}"
         while name in self._taken or name in self._given:
             copies += 1
-            name = f"{wanted}{copies}"
+            name = f"{base}@{copies}"
         self._given.add(name)
-        self._copies[wanted] = copies
+        self._copies[base] = copies
         return name

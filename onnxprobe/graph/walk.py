@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from onnx import (
     AttributeProto,
@@ -19,10 +19,12 @@ __all__ = [
     "containers",
     "defined_names",
     "graph_nodes",
+    "needed_nodes",
     "nested_graphs",
     "nodes",
     "operator_name",
     "outer_names",
+    "read_names",
     "tensor_types",
     "tensors",
     "topological_order",
@@ -262,3 +264,34 @@ def topological_order(nodes: Sequence[NodeProto]) -> list[int]:
             if waiting[consumer] == 0:
                 ready.append(consumer)
     return ready
+
+
+def read_names(nodes: Iterable[NodeProto]) -> set[str]:
+    """Name the values that nodes read, those that only their bodies read included.
+
+    Args:
+        nodes: Nodes of one graph.
+
+    Returns:
+        Names, whoever writes the values.
+    """
+    return {name for node in nodes for name in [*node.input, *outer_names(node)] if name}
+
+
+def needed_nodes(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]:
+    """Leave out nodes that nothing needs.
+
+    Args:
+        nodes: Nodes of one graph, each behind those whose outputs it reads.
+        outputs: Names of the values that are wanted.
+
+    Returns:
+        The nodes that the outputs depend on, in order.
+    """
+    wanted = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted |= read_names([node])
+    return kept[::-1]

@@ -69,11 +69,19 @@ class DirectionRunner:
             RunError: If the runtime fails.
         """
         count = len(next(iter(tangents.values())))
-        if count != self._bound:
-            self._bind(count)
         feeds = dict(self._feeds)
         for source, (name, shape) in self._sources.items():
             feeds[name] = np.ascontiguousarray(tangents[source].reshape(count, *shape))
+        if any(array.dtype == object for array in feeds.values()):
+            # Strings cannot be bound.
+            names = [each.output for each in self._outputs]
+            found = self._session.run(feeds, names)
+            return {
+                each.tensor: array.reshape(count, -1)
+                for each, array in zip(self._outputs, found, strict=True)
+            }
+        if count != self._bound:
+            self._bind(count)
         self._session.run_bound(self._binding, feeds)
         return dict(self._results)
 

@@ -186,12 +186,12 @@ def test_tensors_of_every_readable_type_are_read(dtype: str) -> None:
 
 
 def test_a_cast_whose_name_is_taken_gets_another() -> None:
-    """`T@float32` is a tensor of the model already, and so is `T@float322`."""
+    """`T@float32` is a tensor of the model already, and so is `T@float32@2`."""
     proto = model(
         [
             node("Cast", "x", "T", to=TensorProto.BFLOAT16),
             node("Neg", "x", "T@float32"),
-            node("Abs", "x", "T@float322"),
+            node("Abs", "x", "T@float32@2"),
             node("Cast", "T", "y", to=TensorProto.FLOAT),
         ],
         [value("x", [3])],
@@ -199,14 +199,14 @@ def test_a_cast_whose_name_is_taken_gets_another() -> None:
     )
     graph = opened(proto)
     types = infer_types(graph)
-    names = ["T", "T@float32", "T@float322"]
+    names = ["T", "T@float32", "T@float32@2"]
     spelled = readable_names(graph, names, types)
-    assert spelled["T"] == "T@float323"
+    assert spelled["T"] == "T@float32@3"
     x = np.array([1.0, -2.0, 0.5], np.float32)
     found = run(expose_tensors(graph, names, types=types), {"x": x})
-    assert np.array_equal(found["T@float323"], x)
+    assert np.array_equal(found["T@float32@3"], x)
     assert np.array_equal(found["T@float32"], -x)
-    assert np.array_equal(found["T@float322"], np.abs(x))
+    assert np.array_equal(found["T@float32@2"], np.abs(x))
 
 
 def test_names_do_not_depend_on_what_else_is_asked_for() -> None:

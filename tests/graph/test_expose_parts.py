@@ -67,7 +67,7 @@ def test_a_copy_whose_name_is_taken_gets_another() -> None:
     proto.graph.node.append(node("Neg", "y", "r@read"))
     graph = opened(proto)
     program = expose_tensors(graph, ["r", "r@read"], sources=[_source("r")])
-    assert [kind.name for kind in session(program).output_types] == ["r@read2", "r@read"]
+    assert [kind.name for kind in session(program).output_types] == ["r@read@2", "r@read"]
 
 
 def test_other_consumers_of_the_input_are_unaffected() -> None:
@@ -98,7 +98,7 @@ def test_one_output_of_several_can_be_a_source() -> None:
     program = expose_tensors(opened(proto), ["y"], sources=[_source("a")])
     assert np.array_equal(run(program, {"x": x, "a": a})["y"], -a + x[2:])
     kept = ModelProto.FromString(program.proto).graph
-    assert list(kept.node[0].output) == ["a@original2", "b"]
+    assert list(kept.node[0].output) == ["a@original@2", "b"]
 
 
 def test_several_tensors_can_be_sources() -> None:

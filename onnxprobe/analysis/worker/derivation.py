@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from onnxprobe.analysis.messages import DerivationAnswer, Layout
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.errors import ModelError, RunError
-from onnxprobe.graph import HALF_TYPES, Differentiated, differentiate
+from onnxprobe.graph import HALF_TYPES, Differentiated, branch_conditions, differentiate
 from onnxprobe.jacobian import Point
-from onnxprobe.runtime import DirectionRunner, Session, TangentOutput
-from onnxprobe.types import Program, TensorType
+from onnxprobe.runtime import DirectionRunner, RowLayout, Session, TangentOutput
+from onnxprobe.types import Array, Program, TensorType
 
 __all__ = ["Derivation", "derive_tensors", "ways_to_derive"]
 
@@ -47,12 +47,7 @@ class Derivation:
             The runner.
         """
         study = self.study
-        rows = point.rows(point.vector[None])
-        feeds = {
-            name: layout.pack(rows[name])
-            for name, layout in study.input_layouts.items()
-            if name in rows
-        }
+        feeds = _feeds(study, point)
         shapes = _source_shapes(study)
         sources = {name: (inner, shapes[name]) for name, inner in self.derived.sources.items()}
         outputs = [
@@ -74,7 +69,9 @@ def ways_to_derive(study: Study, layouts: Sequence[Layout]) -> DerivationAnswer:
     """
     names = [layout.name for layout in layouts]
     try:
-        derived, _ = _compiled(study, layouts)
+        derived = _derived(study, layouts)
+        if derived.tangents:
+            _compiled(study, layouts)
     except (ModelError, RunError) as error:
         return DerivationAnswer(failed=dict.fromkeys(names, str(error)))
     outcome = derived.outcome
@@ -102,17 +99,25 @@ def derive_tensors(study: Study, layouts: Sequence[Layout]) -> Derivation:
     return Derivation(study, *_compiled(study, layouts), layouts)
 
 
-def _compiled(study: Study, layouts: Sequence[Layout]) -> tuple[Differentiated, Session]:
-    """Build and compile a derived graph; the last one is kept, it is mostly asked for again."""
+def _derived(study: Study, layouts: Sequence[Layout]) -> Differentiated:
+    """Build a derived graph; the last one is kept, it is mostly asked for again."""
     names = tuple(layout.name for layout in layouts)
-    kept = study.cache.get("derived")
-    if kept is None or kept[0] != names:
-        derived = _differentiated(study, layouts)
-        program = Program(derived.proto.SerializeToString(), derived.weights)
-        kept = names, (derived, Session(program, study.settings, optimise=True))
-        study.cache["derived"] = kept
-    found: tuple[Differentiated, Session] = kept[1]
+    if study.cache.get("derived tensors") != names:
+        study.cache["derived graph"] = _differentiated(study, layouts)
+        study.cache["derived tensors"] = names
+        study.cache.pop("derived session", None)
+    found: Differentiated = study.cache["derived graph"]
     return found
+
+
+def _compiled(study: Study, layouts: Sequence[Layout]) -> tuple[Differentiated, Session]:
+    """Build and compile a derived graph."""
+    derived = _derived(study, layouts)
+    if "derived session" not in study.cache:
+        program = Program(derived.proto.SerializeToString(), derived.weights)
+        study.cache["derived session"] = Session(program, study.settings, optimise=True)
+    session: Session = study.cache["derived session"]
+    return derived, session
 
 
 def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:
@@ -131,7 +136,41 @@ def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:
         study.source_names,
         [layout.name for layout in layouts],
         keep_outputs=False,
+        known=_conditions(study),
     )
+
+
+def _conditions(study: Study) -> dict[str, Array]:
+    """Read the conditions of branches that are the same at every sample with a Jacobian."""
+    # At those samples the other branch is dead, and it may well not fit the shapes of their inputs.
+    names = [
+        name for name in branch_conditions(study.smooth_graph) if name in study.graph.producers
+    ]
+    if not names:
+        return {}
+    found: dict[str, list[Array]] = {name: [] for name in names}
+    try:
+        session = study.session(names, batched=False, smooth=True)
+        for sample in study.samples.spread(study.configuration.samples):
+            feeds = _feeds(study, study.point(int(sample)))
+            taken = {kind.name: feeds[kind.name] for kind in session.input_types}
+            for name, value in zip(names, session.run(taken), strict=True):
+                found[name].append(value)
+    except RunError:
+        return {}
+    return {name: values[0] for name, values in found.items() if len({*map(bytes, values)}) == 1}
+
+
+def _feeds(study: Study, point: Point) -> dict[str, Array]:
+    """Return what a graph for derivatives takes at a point, in which rows do not share a run."""
+    rows = point.rows(point.vector[None])
+    layouts = study.input_layouts
+    feeds = {name: layouts[name].pack(rows[name]) if name in layouts else rows[name]
+             for name in rows}  # fmt: skip
+    if study.inner_layout is not None:
+        inner = study.inner_layout
+        feeds[inner.name] = RowLayout(tuple(inner.shape), inner.axis).pack(rows[inner.name])
+    return feeds
 
 
 def _smooth(kind: TensorType) -> TensorType:

@@ -69,8 +69,9 @@ def derive_model(
     types |= _ranks_by_running(file, graph, types, allow_links=allow_links)
     _check_tensors(graph, types, tensors)
     sources = _sources(graph, types, wrt)
-    derived = differentiate(graph, types, sources, tensors or None)
-    for name in tensors or graph.outputs:
+    wanted = list(tensors) or _float_outputs(graph, types)
+    derived = differentiate(graph, types, sources, wanted)
+    for name in wanted:
         if name in derived.outcome.failed:
             raise ModelError(
                 f"the derivative of {name!r} cannot be computed: {derived.outcome.failed[name]}; "
@@ -122,6 +123,17 @@ def _check_tensors(graph: Graph, types: dict[str, TensorType], tensors: Sequence
                 f"--tensors names {name!r}, whose type is {kind.dtype or kind.kind}; only float "
                 "tensors have tangents"
             )
+
+
+def _float_outputs(graph: Graph, types: dict[str, TensorType]) -> list[str]:
+    kinds = [types.get(name, TensorType(name, None, None)) for name in graph.outputs]
+    found = [each.name for each in kinds if each.kind == "tensor" and each.dtype in REAL_TYPES]
+    if not found:
+        raise DataError(
+            "no output of the model is known to be a float tensor; name tensors with --tensors "
+            "(onnxprobe inspect lists them)"
+        )
+    return found
 
 
 def _ranks_by_running(

@@ -7,7 +7,8 @@ from typing import Any
 
 from onnx import defs
 
-from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES, ZERO
+from onnxprobe.graph.tangent.registry import ZERO
+from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
 
 __all__ = ["Coverage", "operator_coverage"]
 

@@ -138,7 +138,6 @@ def _sqrt(node: Node) -> Value:
 
 
 UNARY: dict[str, Callable[[Node], Operand | None]] = {
-    "Identity": lambda _: None,
     "Neg": lambda _: -1.0,
     "Abs": lambda n: _sign(n, n.x()),
     "Relu": lambda n: _step(n.x(), n.x() > 0.0),
@@ -295,6 +294,11 @@ def _mod(node: Node) -> Sequence[Result]:
     return [weighted(node, {0: None, 1: -whole})]
 
 
+def _identity(node: Node) -> Sequence[Result]:
+    source = node.scope.tangents[node.proto.input[0]]
+    return [Folded(source.fold) if source.fold is not None else node.t()]
+
+
 def _cast(node: Node) -> Sequence[Result]:
     if not node.active(0):
         # CastLike takes only the type of its second input.
@@ -347,6 +351,7 @@ def register(table: Rules) -> None:
     table.add("Max Min", _extreme)
     table.add("Clip", _clip)
     table.add("Where", _where)
+    table.add("Identity", _identity)
     table.add("Mod", _mod)
     table.add("Cast CastLike", _cast, since=6)
     table.add("Dropout", _dropout, since=7)

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 from onnxprobe.graph.dtypes import element_type
 from onnxprobe.graph.names import FreshNames
@@ -20,8 +29,9 @@ __all__ = ["OLDEST_OPSET", "Emitter", "Operand", "Typed", "Value"]
 OLDEST_OPSET = 9
 
 
-# Name, type and sizes of a body's input or output; ``None`` where unknown.
-Typed: TypeAlias = "tuple[str, str | None, Sequence[int | str | None] | None]"
+# Name, type and sizes of a body's input or output; ``None`` where unknown. What is no tensor has a
+# type of onnx's.
+Typed: TypeAlias = "tuple[str, str | TypeProto | None, Sequence[int | str | None] | None]"
 
 
 class Emitter:
@@ -287,6 +297,36 @@ class Emitter:
         """Return zeros of a shape that is computed."""
         return self.expand(self.scalar(0, dtype), shape)
 
+    def sequence_of_zeros(self, value: Value, count: Value) -> Value:
+        """Return a sequence of zeros like the tensors of a sequence, with one more leading axis.
+
+        Args:
+            value: A sequence of tensors.
+            count: The size of the leading axis, as a vector of one element.
+
+        Returns:
+            A sequence of as many tensors.
+        """
+        (length,) = self.node("SequenceLength", [value])
+        (start,) = self.node("SequenceEmpty", [], dtype=element_type(value.dtype))
+        kind = helper.make_sequence_type_proto(
+            helper.make_tensor_type_proto(element_type(value.dtype), None)
+        )
+        turn, going, before = (self.fresh(each) for each in ("turn", "going", "zeros"))
+        with self.body() as nodes:
+            (one,) = self.node("SequenceAt", [value, turn])
+            sizes = self.concat([count, self.shape(Value(self, one, value.dtype))])
+            (after,) = self.node("SequenceInsert", [before, self.zeros(sizes, value.dtype)])
+            (still,) = self.node("Identity", [going])
+            body = self.graph(
+                self.fresh("zeros"),
+                nodes,
+                [(turn, "int64", ()), (going, "bool", ()), (before, kind, None)],
+                [(still, "bool", ()), (after, kind, None)],
+            )
+        (name,) = self.node("Loop", [length, None, start], body=body)
+        return Value(self, name, value.dtype)
+
     def graph(
         self,
         name: str,
@@ -308,10 +348,15 @@ class Emitter:
         return helper.make_graph(list(nodes), name, _infos(inputs), _infos(outputs))
 
 
-def _infos(values: Iterable[Typed]) -> list[Any]:
-    return [
-        helper.make_tensor_value_info(name, element_type(dtype), shape)
-        if dtype
-        else helper.make_empty_tensor_value_info(name)
-        for name, dtype, shape in values
-    ]
+def _infos(values: Iterable[Typed]) -> list[ValueInfoProto]:
+    return [_info(*each) for each in values]
+
+
+def _info(
+    name: str, dtype: str | TypeProto | None, shape: Sequence[int | str | None] | None
+) -> ValueInfoProto:
+    if isinstance(dtype, TypeProto):
+        return helper.make_value_info(name, dtype)
+    if not dtype:
+        return helper.make_empty_tensor_value_info(name)
+    return helper.make_tensor_value_info(name, element_type(dtype), shape)

@@ -11,7 +11,7 @@ from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import element_type
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.node import Node
-from onnxprobe.graph.tangent.registry import NoRuleError
+from onnxprobe.graph.tangent.registry import NO_RULE, NoRuleError
 
 __all__ = ["expand_by_function", "renamed_body"]
 
@@ -58,7 +58,7 @@ def _body(node: Node) -> FunctionProto:
     try:
         schema = defs.get_schema(proto.op_type, opset, proto.domain)
     except defs.SchemaError:
-        raise NoRuleError("no rule, and onnx does not define it") from None
+        raise NoRuleError("onnxprobe has no rule for it, and onnx does not define it") from None
     if schema.has_function:
         for version in _versions(opset, schema.function_opset_versions):
             content = schema.get_function_with_opset_version(version)
@@ -72,7 +72,7 @@ def _body(node: Node) -> FunctionProto:
             )
             if content:
                 return FunctionProto.FromString(content)
-    raise NoRuleError("no rule")
+    raise NoRuleError(NO_RULE)
 
 
 def _versions(opset: int, written: Iterable[int]) -> list[int]:
@@ -113,6 +113,9 @@ def _rename(node: NodeProto, renaming: dict[str, str], e: Emitter) -> None:
         node.input[place] = renaming.get(name, name)
     for body in walk.body_graphs(node):
         _rename_body(body, renaming, e)
+    if not node.name and any(node.output):
+        # By what it was called, it is found again in the model.
+        node.name = next(filter(None, node.output))
     for place, name in enumerate(node.output):
         if name:
             renaming[name] = e.fresh(name)

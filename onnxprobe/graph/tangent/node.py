@@ -10,10 +10,16 @@ from onnx import NodeProto, helper
 
 from onnxprobe.graph.dtypes import REAL_TYPES
 from onnxprobe.graph.tangent.emitter import Emitter, Value
-from onnxprobe.graph.tangent.registry import NoRuleError
+from onnxprobe.graph.tangent.registry import NoRuleError, UnknownRankError
+from onnxprobe.graph.tangent.statics import Statics
 from onnxprobe.types import Array, TensorType
 
 __all__ = ["Fallback", "Folded", "Node", "Outcome", "Scope", "Tangent", "total"]
+
+
+LOOPS_CARRY_SEQUENCES = 13
+# Kinds of values whose elements may move.
+_CARRIERS = ("tensor", "sequence", "optional")
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Scope:
     Attributes:
         emitter: Where nodes go.
         types: Types by name.
-        constants: Reads stored values by name.
+        statics: Reads values that are known without running the model.
         tangents: By name; a value without one has derivative zero.
         directions: The number of directions as a vector of one element.
         opsets: Versions by domain.
@@ -89,7 +95,7 @@ class Scope:
 
     emitter: Emitter
     types: dict[str, TensorType]
-    constants: Mapping[str, Array]
+    statics: Statics
     directions: Value
     opsets: Mapping[str, int]
     walk: Callable[[Scope, Iterable[NodeProto]], None]
@@ -123,11 +129,11 @@ class Scope:
             A size per axis.
 
         Raises:
-            NoRuleError: If its rank is not known.
+            UnknownRankError: If its rank is not known.
         """
         kind = self.types.get(name)
         if kind is None or kind.shape is None:
-            raise NoRuleError(f"the rank of {name!r} is not known")
+            raise UnknownRankError(f"the rank of {name!r} is not known")
         return tuple(size if isinstance(size, int) else None for size in kind.shape)
 
     def value(self, name: str) -> Value:
@@ -136,7 +142,8 @@ class Scope:
 
     def is_real(self, name: str) -> bool:
         """Tell whether a value can carry a derivative; where the type is unknown, it may."""
-        return self.dtype(name) in REAL_TYPES | {None}
+        kind = self.types.get(name)
+        return kind is None or (kind.dtype in REAL_TYPES | {None} and kind.kind in _CARRIERS)
 
     def lead(self, name: str) -> Value | None:
         """Return a tangent of shape (k, *S), or ``None`` for zero."""
@@ -194,9 +201,21 @@ class Scope:
         tangent = self.lead(name)
         if tangent is not None:
             return tangent
-        e = self.emitter
-        sizes = e.concat([self.directions, self.sizes(name)])
-        return e.zeros(sizes, self.dtype(name) or "float32")
+        e, dtype = self.emitter, self.dtype(name) or "float32"
+        if name in self.types and self.types[name].kind == "sequence":
+            return self._zero_sequence(name)
+        return e.zeros(e.concat([self.directions, self.sizes(name)]), dtype)
+
+    def _zero_sequence(self, name: str) -> Value:
+        producer = self.statics.producer(name)
+        if producer is not None and producer.op_type == "SequenceEmpty":
+            return self.value(name)
+        if self.emitter.opset < LOOPS_CARRY_SEQUENCES:
+            raise NoRuleError(
+                f"{name!r} is a sequence without derivative, and before opset "
+                f"{LOOPS_CARRY_SEQUENCES} there is no sequence of zeros"
+            )
+        return self.emitter.sequence_of_zeros(self.value(name), self.directions)
 
 
 class Node:
@@ -300,8 +319,8 @@ class Node:
         return self.e.reshape(value, self.out_sizes(index))
 
     def constant(self, index: int) -> Array | None:
-        """Return the value of an input if it is stored in the model."""
-        return self.scope.constants.get(self.proto.input[index]) if self.has(index) else None
+        """Return the value of an input if it is stored in the model, or follows from shapes."""
+        return self.scope.statics.get(self.proto.input[index]) if self.has(index) else None
 
     def integers(self, index: int) -> list[int] | None:
         """Return a stored vector of integers, if an input is one."""

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from onnx import defs
+from onnx import NodeProto, defs
+
+from onnxprobe.graph.flow import PIECEWISE_CONSTANT
 
 if TYPE_CHECKING:
     from onnxprobe.graph.tangent.emitter import Value
@@ -15,18 +17,23 @@ if TYPE_CHECKING:
 __all__ = [
     "KNOWN_OPSET",
     "MICROSOFT",
+    "NO_RULE",
+    "ZERO",
     "Expansions",
     "Key",
     "NoRuleError",
     "Result",
     "Rules",
     "Table",
+    "UnknownRankError",
+    "is_flat",
     "since_version",
 ]  # fmt: skip
 
 # Rules are written from the operators' texts up to this version of the default domain.
 KNOWN_OPSET = 28
 MICROSOFT = "com.microsoft"
+NO_RULE = "onnxprobe has no rule for it"
 
 Key: TypeAlias = tuple[str, str, int]
 Result: TypeAlias = "Value | Folded | None"
@@ -35,7 +42,39 @@ Expansions: TypeAlias = "Table[Value | None]"
 
 
 class NoRuleError(Exception):
-    """A rule does not cover this use of its operator."""
+    """A rule does not cover this use of its operator.
+
+    Attributes:
+        inside: Whether the message names a node inside the one that was to be differentiated.
+    """
+
+    def __init__(self, message: str, *, inside: bool = False) -> None:
+        super().__init__(message)
+        self.inside = inside
+
+
+class UnknownRankError(NoRuleError):
+    """A rule needs the rank of a value, which neither inference nor a run has told."""
+
+
+# OneHot is linear in the values that stand for hot and cold; Unique moves values. The edges of
+# mel bands are rounded to bins.
+ZERO = frozenset(
+    ("", name) if "." not in name else tuple(name.rsplit(".", 1))
+    for name in PIECEWISE_CONSTANT - {"OneHot", "Unique"} | {"MelWeightMatrix"}
+)
+
+
+def is_flat(node: NodeProto) -> bool:
+    """Tell whether the derivative of a node is zero by what its operator is.
+
+    Args:
+        node: Any node.
+
+    Returns:
+        True for comparisons, rounding and the like.
+    """
+    return (node.domain, node.op_type) in ZERO
 
 
 Written = TypeVar("Written")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from onnxprobe.graph.flow import PIECEWISE_CONSTANT
 from onnxprobe.graph.tangent import (
+    branches,
     classical,
     contrib,
     contrib_attention,
-    control,
     elementwise,
     lifting,
+    loops,
     normalisation,
     pooling,
     products,
@@ -22,12 +22,13 @@ from onnxprobe.graph.tangent import (
 )
 from onnxprobe.graph.tangent.registry import Expansions, Rules, Table
 
-__all__ = ["EXPANSIONS", "RULES", "ZERO"]
+__all__ = ["EXPANSIONS", "RULES"]
 
 RULES: Rules = Table()
 EXPANSIONS: Expansions = Table()
 for _room in (
-    control,
+    branches,
+    loops,
     elementwise,
     structure,
     scattering,
@@ -44,10 +45,3 @@ sampling.register(RULES, EXPANSIONS)
 contrib.register(RULES, EXPANSIONS)
 contrib_attention.register(EXPANSIONS)
 classical.register(RULES, EXPANSIONS)
-
-# OneHot is linear in the values that stand for hot and cold; Unique moves values. The edges of
-# mel bands are rounded to bins.
-ZERO = frozenset(
-    ("", name) if "." not in name else tuple(name.rsplit(".", 1))
-    for name in PIECEWISE_CONSTANT - {"OneHot", "Unique"} | {"MelWeightMatrix"}
-)

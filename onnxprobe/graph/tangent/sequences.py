@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from onnxprobe.graph.tangent.emitter import Value
 from onnxprobe.graph.tangent.node import Node
-from onnxprobe.graph.tangent.registry import NoRuleError, Result, Rules
+from onnxprobe.graph.tangent.registry import Result, Rules
 
 __all__ = ["register"]
 
@@ -22,10 +22,8 @@ def _same(node: Node) -> Sequence[Result]:
 
 
 def _insert(node: Node) -> Sequence[Result]:
-    if not node.active(0):
-        raise NoRuleError("insertion into a sequence without derivative")
-    (name,) = node.repeat({0: node.t(), 1: node.filled(1)})
-    return [Value(node.e, name, node.t().dtype)]
+    (name,) = node.repeat({0: node.filled(0), 1: node.filled(1)})
+    return [Value(node.e, name, node.x(1).dtype)]
 
 
 def _split(node: Node) -> Sequence[Result]:

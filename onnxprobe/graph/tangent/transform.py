@@ -8,18 +8,28 @@ from functools import partial
 
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
-from onnxprobe.errors import ModelError
 from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import REAL_TYPES, element_type
+from onnxprobe.graph.flow import branch_conditions
 from onnxprobe.graph.model import Graph, tensor_type
 from onnxprobe.graph.names import FreshNames
+from onnxprobe.graph.tangent.body import settled
 from onnxprobe.graph.tangent.emitter import OLDEST_OPSET, Emitter, Value
 from onnxprobe.graph.tangent.expansion import expand_by_function
 from onnxprobe.graph.tangent.inference import infer_written
 from onnxprobe.graph.tangent.lifting import numerical
 from onnxprobe.graph.tangent.node import Fallback, Folded, Node, Outcome, Scope, Tangent
-from onnxprobe.graph.tangent.registry import NoRuleError, Result, since_version
-from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES, ZERO
+from onnxprobe.graph.tangent.opsets import raise_opset, settle_nodes
+from onnxprobe.graph.tangent.registry import (
+    NO_RULE,
+    NoRuleError,
+    Result,
+    UnknownRankError,
+    is_flat,
+    since_version,
+)
+from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
+from onnxprobe.graph.tangent.statics import Statics
 from onnxprobe.types import Array, TensorType
 
 __all__ = ["Differentiated", "differentiate"]
@@ -48,34 +58,10 @@ class Differentiated:
     outcome: Outcome
 
 
-class _Constants(Mapping[str, "Array"]):
-    """Stored values of a model and of what was written to it."""
-
-    def __init__(self, graph: Graph, emitter: Emitter) -> None:
-        self._graph, self._emitter = graph, emitter
-
-    def __getitem__(self, name: str) -> Array:
-        found = self._emitter.stored(name)
-        if found is None:
-            found = self._graph.constant(name)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (
-            self._emitter.stored(name) is not None or self._graph.constant(name) is not None
-        )
-
-    def __iter__(self) -> Iterable[str]:  # type: ignore[override]
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-
 def _walk(scope: Scope, nodes: Iterable[NodeProto]) -> None:
     """Differentiate nodes in order, each behind those whose outputs it reads."""
+    nodes = list(nodes)
+    scope.statics.note(nodes)
     for node in nodes:
         _differentiate_node(scope, node)
 
@@ -92,23 +78,22 @@ def _differentiate_node(scope: Scope, node: NodeProto) -> None:
         return
     if not any(scope.is_real(name) for name in outputs):
         return
-    if (node.domain, node.op_type) in ZERO:
+    if is_flat(node):
         return
     inexact = any(name in outcome.inexact for name in read)
     before = len(outcome.numerical)
     view = Node(node, scope)
+    label, operator = node.name or outputs[0], walk.operator_name(node)
     results = _exact(view)
-    if isinstance(results, str):
-        label, reason = node.name or outputs[0], results
-        mark = len(scope.emitter.nodes)
+    if isinstance(results, NoRuleError):
+        reason = results
         try:
-            results = numerical(view)
+            results = _numerical(view, reason)
         except NoRuleError as error:
-            del scope.emitter.nodes[mark:]
-            reason = f"{label} ({walk.operator_name(node)}): {reason}; {error}"
-            outcome.failed.update((name, reason) for name in outputs if scope.is_real(name))
+            why = _told(label, operator, error)
+            outcome.failed.update((name, why) for name in outputs if scope.is_real(name))
             return
-        outcome.numerical.append(Fallback(label, walk.operator_name(node), reason))
+        outcome.numerical.append(Fallback(label, operator, str(reason)))
     depth = 1 + max(outcome.depths.get(name, 0) for name in read)
     for name, result in zip(node.output, results, strict=False):
         if not name or result is None or not scope.is_real(name) or name in scope.tangents:
@@ -122,7 +107,33 @@ def _differentiate_node(scope: Scope, node: NodeProto) -> None:
             outcome.inexact.add(name)
 
 
-def _exact(node: Node) -> Sequence[Result] | str:
+# Joins the name of a node to what happened inside it.
+_HOLDS = " holds "
+
+
+def _told(label: str, operator: str, error: NoRuleError) -> str:
+    """Say where and why there is no derivative: the outermost node, and the one inside it."""
+    if error.inside:
+        return f"{label} ({operator}){_HOLDS}{str(error).rsplit(_HOLDS, 1)[-1]}"
+    return f"{label} ({operator}): {error}"
+
+
+def _numerical(node: Node, reason: NoRuleError) -> Sequence[Result]:
+    """Difference a node that has no exact rule."""
+    if any(walk.body_graphs(node.proto)):
+        raise reason
+    mark = len(node.e.nodes)
+    try:
+        return numerical(node)
+    except UnknownRankError:
+        del node.e.nodes[mark:]
+        raise reason from None
+    except NoRuleError as error:
+        del node.e.nodes[mark:]
+        raise NoRuleError(f"{reason}; {error}", inside=reason.inside) from error
+
+
+def _exact(node: Node) -> Sequence[Result] | NoRuleError:
     """Return tangents by rule or expansion, or why there are none."""
     proto, e, scope = node.proto, node.e, node.scope
     version = since_version(proto.domain, proto.op_type, scope.opsets)
@@ -136,22 +147,22 @@ def _exact(node: Node) -> Sequence[Result] | str:
     attempts.append(lambda: _expanded(node, lambda: expand_by_function(node)))
     read = [*proto.input, *walk.outer_names(proto)]
     saved = {name: replace(scope.tangents[name]) for name in read if name in scope.tangents}
-    reason = "no rule"
+    reason: NoRuleError | None = None
+    differenced = len(scope.outcome.numerical)
     for attempt in attempts:
         mark = len(e.nodes)
         try:
             return attempt()
         except NoRuleError as error:
-            # What was written is gone, and so are layouts of tangents that it made.
-            del e.nodes[mark:]
-            scope.tangents.update({name: replace(each) for name, each in saved.items()})
-            if reason == "no rule":
-                reason = str(error)
+            why = error
         except _MALFORMED as error:
-            del e.nodes[mark:]
-            scope.tangents.update({name: replace(each) for name, each in saved.items()})
-            reason = f"its rule failed ({type(error).__name__}: {error})"
-    return reason
+            why = NoRuleError(f"its rule failed ({type(error).__name__}: {error})")
+        # What was written is gone, and so are layouts of tangents that it made.
+        del e.nodes[mark:], scope.outcome.numerical[differenced:]
+        scope.tangents.update({name: replace(each) for name, each in saved.items()})
+        # The first reason tells most, unless it only says that there was nothing to try.
+        reason = why if reason is None or str(reason) == NO_RULE else reason
+    return reason or NoRuleError(NO_RULE)
 
 
 def _expanded(node: Node, write: Callable[[], Sequence[Value | None]]) -> Sequence[Result]:
@@ -168,10 +179,10 @@ def _expanded(node: Node, write: Callable[[], Sequence[Value | None]]) -> Sequen
     inner = scope.inner()
     _walk(inner, written)
     if inner.outcome.failed:
-        raise NoRuleError(next(iter(inner.outcome.failed.values())))
+        raise NoRuleError(next(iter(inner.outcome.failed.values())), inside=True)
     if inner.outcome.numerical:
         first = inner.outcome.numerical[0]
-        raise NoRuleError(f"{first.operator} inside it: {first.reason}")
+        raise NoRuleError(f"{first.node} ({first.operator}): {first.reason}", inside=True)
     results: list[Result] = []
     for output in outputs:
         tangent = inner.tangents.get(output.name) if output is not None else None
@@ -191,6 +202,7 @@ def differentiate(
     targets: Sequence[str] | None = None,
     *,
     keep_outputs: bool = True,
+    known: Mapping[str, Array] | None = None,
 ) -> Differentiated:
     """Extend a graph by tangents.
 
@@ -202,6 +214,7 @@ def differentiate(
             graph outputs if not given. Where the derivative is identically zero, the output is
             zeros.
         keep_outputs: Whether the outputs of the graph stay outputs, before the tangents.
+        known: Values that tensors have wherever the graph will be run.
 
     Returns:
         The extended model; nodes that no output needs are left out.
@@ -211,29 +224,36 @@ def differentiate(
     """
     proto = ModelProto()
     proto.CopyFrom(graph.proto)
-    opset = _raise_opset(proto)
+    original = graph.opsets.get("ai.onnx", OLDEST_OPSET)
+    opset = raise_opset(proto)
     fresh = FreshNames(graph)
     emitter = Emitter(fresh, opset)
-    known = {kind.name: kind for kind in map(tensor_type, graph.proto.graph.input)}
-    known |= {
+    if original < opset:
+        settle_nodes(proto, emitter)
+    kinds = {kind.name: kind for kind in map(tensor_type, graph.proto.graph.input)}
+    kinds |= {
         tensor.name: TensorType(tensor.name, None, tuple(tensor.dims))
         for tensor in graph.proto.graph.initializer
     }
     for tensor in graph.proto.graph.initializer:
         stored = graph.stored_type(tensor.name)
         if stored is not None:
-            known[tensor.name] = stored
-    known |= types
+            kinds[tensor.name] = stored
+    kinds |= types
     inputs = {name: fresh.name(f"{name}@tangent") for name in sources}
     first = Value(emitter, inputs[sources[0]], "float32")
     count = emitter.slice(emitter.shape(first), 0, 1)
     opsets = {**graph.opsets, "ai.onnx": opset}
-    scope = Scope(emitter, known, _Constants(graph, emitter), count, opsets, _walk)
+    statics = Statics(graph, emitter, kinds, opsets, known or {})
+    scope = Scope(emitter, kinds, statics, count, opsets, _walk)
     for name in sources:
         dtype = scope.dtype(name) or "float32"
         scope.tangents[name] = Tangent(lead=Value(emitter, inputs[name], dtype))
-    nodes = graph.proto.graph.node
-    _walk(scope, (nodes[index] for index in walk.topological_order(nodes)))
+    order = walk.topological_order(proto.graph.node)
+    nodes = [proto.graph.node[index] for index in order]
+    if branch_conditions(graph):
+        settled(scope, nodes)
+    _walk(scope, nodes)
     wanted = targets
     if wanted is None:
         wanted = [name for name in graph.outputs if scope.dtype(name) in REAL_TYPES]
@@ -259,35 +279,6 @@ def differentiate(
     )
 
 
-def _raise_opset(proto: ModelProto) -> int:
-    """Import at least the opset that tangents need, where the model's operators allow it."""
-    for entry in proto.opset_import:
-        if entry.domain in ("", "ai.onnx"):
-            if entry.version >= OLDEST_OPSET:
-                return entry.version
-            changed = {node.op_type for node in walk.nodes(proto) if _changes(node, entry.version)}
-            if entry.version < 7 or changed:
-                what = f" ({', '.join(sorted(changed))})" if changed else ""
-                raise ModelError(
-                    f"exact derivatives need opset {OLDEST_OPSET}, and the model has opset "
-                    f"{entry.version}, from which some operators changed{what}; export it again, "
-                    "or use --jacobian fd"
-                )
-            entry.version = OLDEST_OPSET
-            return OLDEST_OPSET
-    proto.opset_import.append(helper.make_opsetid("", OLDEST_OPSET))
-    return OLDEST_OPSET
-
-
-def _changes(node: NodeProto, version: int) -> bool:
-    """Whether an operator means something else at opset 9 than at 7 or 8."""
-    if node.domain not in ("", "ai.onnx"):
-        return False
-    if node.op_type == "BatchNormalization":
-        return any(each.name == "spatial" and each.i == 0 for each in node.attribute)
-    return node.op_type in ("Scan", "Upsample") and version < OLDEST_OPSET
-
-
 def _finish(
     proto: ModelProto,
     scope: Scope,
@@ -298,11 +289,11 @@ def _finish(
     order = walk.topological_order(graph.node)
     nodes = [graph.node[index] for index in order] + emitter.nodes
     outputs = [value.name for value in graph.output] + list(tangents.values())
-    nodes = _needed(nodes, outputs)
+    nodes = walk.needed_nodes(nodes, outputs)
     kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(kept)
-    read = {name for node in kept for name in [*node.input, *walk.outer_names(node)]}
+    read = walk.read_names(kept)
     _drop_unread(graph, read.union(outputs))
     graph.initializer.extend(each for each in emitter.initializers if each.name in read)
     for name, tangent in inputs.items():
@@ -333,14 +324,3 @@ def _info(scope: Scope, name: str, tangent: str) -> ValueInfoProto:
     dtype = element_type((kind and kind.dtype) or "float32")
     shape = None if kind is None or kind.shape is None else ["k", *kind.shape]
     return helper.make_tensor_value_info(tangent, dtype, shape)
-
-
-def _needed(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]:
-    wanted = set(outputs)
-    kept = []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-            wanted |= walk.outer_names(node)
-    return kept[::-1]

@@ -18,6 +18,7 @@ from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.node import Node, Scope
 from onnxprobe.graph.tangent.registry import NoRuleError, since_version
 from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
+from onnxprobe.graph.tangent.statics import Statics
 from onnxprobe.types import Array, TensorType
 from tests.graph.models import model, node, value
 from tests.graph.tangent.attention_cases import ATTENTION
@@ -201,7 +202,9 @@ def _expanded(index: int) -> list[tuple[str, Array]] | None:
     graph = parse_model(_model(case, outputs).SerializeToString())
     e = Emitter(FreshNames(graph), case.opset)
     one = Value(e, "unused", "int64")
-    scope = Scope(e, _types(case, outputs), {}, one, opsets, lambda _scope, _nodes: None)
+    types = _types(case, outputs)
+    statics = Statics(graph, e, types, opsets, {})
+    scope = Scope(e, types, statics, one, opsets, lambda _scope, _nodes: None)
     written = expansion(Node(case.node, scope))
     pairs = [(name, each) for name, each in zip(case.node.output, written, strict=False) if each]
     proto = _written(case, e, [each for _, each in pairs if each])
@@ -278,7 +281,8 @@ def test_what_is_not_covered_is_said(
     graph = parse_model(whole.SerializeToString())
     types = {name: TensorType(name, "float32", shape) for name, shape in inputs.items()}
     e = Emitter(FreshNames(graph), 17)
-    scope = Scope(e, types, {}, Value(e, "unused", "int64"), {}, lambda _scope, _nodes: None)
+    statics = Statics(graph, e, types, {}, {})
+    scope = Scope(e, types, statics, Value(e, "unused", "int64"), {}, lambda _scope, _nodes: None)
     expansion = EXPANSIONS.find(MS, operator, 1)
     assert expansion is not None
     with pytest.raises(NoRuleError, match=reason):

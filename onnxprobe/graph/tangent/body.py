@@ -1,0 +1,238 @@
+"""Bodies of control-flow nodes: copied, freed of branches that are never taken, differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from onnx import GraphProto, NodeProto, numpy_helper
+
+from onnxprobe.graph import walk
+from onnxprobe.graph.model import tensor_type
+from onnxprobe.graph.tangent.emitter import Typed, Value
+from onnxprobe.graph.tangent.expansion import renamed_body
+from onnxprobe.graph.tangent.inference import infer_written
+from onnxprobe.graph.tangent.node import Node, Scope, Tangent
+from onnxprobe.graph.tangent.registry import NoRuleError, is_flat
+from onnxprobe.types import TensorType
+
+__all__ = ["Body", "differentiated", "settled", "taken_branch"]
+
+
+@dataclass
+class Body:
+    """A body that was copied and differentiated.
+
+    Attributes:
+        graph: The copy, every name fresh.
+        scope: What is known inside, tangents included.
+        nodes: Nodes of the copy, and behind them those that compute tangents.
+        carried: By place of an input that has a tangent, the name of that tangent.
+    """
+
+    graph: GraphProto
+    scope: Scope
+    nodes: list[NodeProto]
+    carried: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def moving(self) -> set[int]:
+        """Places of the outputs that have a tangent."""
+        return {
+            place
+            for place, value in enumerate(self.graph.output)
+            if value.name in self.scope.tangents
+        }
+
+    def write(
+        self,
+        label: str,
+        inputs: Sequence[Typed],
+        outputs: Sequence[int],
+        primal: Sequence[int] = (),
+    ) -> GraphProto:
+        """Make the body of the node that computes tangents.
+
+        Args:
+            label: What to call it.
+            inputs: Its inputs.
+            outputs: Places of the outputs whose tangents it gives.
+            primal: Places of the outputs that it gives as they are, before those.
+
+        Returns:
+            The body.
+        """
+        e, types = self.scope.emitter, self.scope.types
+        e.open(self.nodes)
+        names = [self.graph.output[place].name for place in outputs]
+        tangents = [e.op("Identity", self.scope.filled(each)) for each in names]
+        e.close()
+        given: list[Typed] = []
+        for place in primal:
+            value = self.graph.output[place]
+            known = types.get(value.name, TensorType(value.name, None, None))
+            plain = known.kind == "tensor"
+            given.append((value.name, known.dtype if plain else value.type, known.shape))
+        for place, tangent in zip(outputs, tangents, strict=True):
+            value = self.graph.output[place]
+            known = types.get(value.name, TensorType(value.name, None, None))
+            shape = None if known.shape is None else (None, *known.shape)
+            plain = known.kind == "tensor"
+            given.append((tangent.name, tangent.dtype if plain else value.type, shape))
+        wanted = [name for name, _, _ in given]
+        nodes = walk.needed_nodes(self.nodes, wanted)
+        graph = e.graph(e.fresh(label), nodes, inputs, given)
+        read = walk.read_names(nodes).union(wanted)
+        graph.initializer.extend(each for each in self.graph.initializer if each.name in read)
+        graph.sparse_initializer.extend(
+            each for each in self.graph.sparse_initializer if each.values.name in read
+        )
+        return graph
+
+
+def differentiated(
+    node: Node,
+    body: GraphProto,
+    types: Sequence[TensorType] = (),
+    moved: Mapping[int, str] | None = None,
+    carried: Mapping[int, int] | None = None,
+) -> Body:
+    """Copy a body and differentiate it.
+
+    Args:
+        node: The node that holds it.
+        body: The body.
+        types: Types of its inputs.
+        moved: By place of an input, the name that its tangent has inside.
+        carried: By place of an input that is carried from turn to turn, the place of the output
+            that it becomes. Such an input has a tangent also where only the output has one.
+
+    Returns:
+        The copy with its tangents.
+
+    Raises:
+        NoRuleError: If a node inside has no derivative.
+    """
+    e = node.e
+    copy = renamed_body(body, e)
+    scope = node.scope.inner(node.scope.outcome)
+    for value, kind in zip(copy.input, types, strict=False):
+        scope.types[value.name] = TensorType(value.name, kind.dtype, kind.shape, kind.kind)
+    for value in copy.output:
+        # Inference does not follow sequences into a body.
+        if value.type.WhichOneof("value") not in (None, "tensor_type"):
+            scope.types[value.name] = tensor_type(value)
+    _note_stored(scope, copy)
+    inside = dict(moved or {})
+    with e.body() as nodes:
+        primal = settled(scope, list(copy.node))
+        nodes.extend(primal)
+        active = {copy.input[place].name for place in inside} | set(scope.tangents)
+        for place in _joining(scope, copy, primal, active, carried or {}):
+            inside.setdefault(place, e.fresh("carried@tangent"))
+        for place, name in inside.items():
+            inner = copy.input[place].name
+            tangent = Value(e, name, scope.dtype(inner) or "float32")
+            scope.tangents[inner] = Tangent(lead=tangent)
+        failed = dict(scope.outcome.failed)
+        scope.walk(scope, primal)
+        fresh = [each for each in scope.outcome.failed if each not in failed]
+        if fresh:
+            reason = scope.outcome.failed[fresh[0]]
+            for each in fresh:
+                del scope.outcome.failed[each]
+            raise NoRuleError(reason, inside=True)
+    return Body(copy, scope, nodes, inside)
+
+
+def _note_stored(scope: Scope, body: GraphProto) -> None:
+    for tensor in body.initializer:
+        array = numpy_helper.to_array(tensor)
+        scope.types[tensor.name] = TensorType(tensor.name, str(array.dtype), array.shape)
+        scope.emitter.remember(tensor.name, array)
+
+
+def _joining(
+    scope: Scope,
+    body: GraphProto,
+    nodes: Sequence[NodeProto],
+    active: set[str],
+    carried: Mapping[int, int],
+) -> set[int]:
+    """Tell which carried inputs get a tangent in some turn; too many cost time alone."""
+    joining: set[int] = set()
+    while True:
+        reached = set(active)
+        for each in nodes:
+            if not is_flat(each) and not reached.isdisjoint(walk.read_names([each])):
+                reached.update(name for name in each.output if scope.is_real(name))
+        new = {
+            place
+            for place, after in carried.items()
+            if body.output[after].name in reached
+            and scope.is_real(body.input[place].name)
+            and body.input[place].name not in active
+        }
+        if not new:
+            return joining
+        joining |= new
+        active |= {body.input[place].name for place in new}
+
+
+def settled(scope: Scope, nodes: list[NodeProto]) -> list[NodeProto]:
+    """Learn types, and put in place of an If whose condition is known the branch that it takes.
+
+    Exporters write an If over shapes where an operator gives one rank or another; behind it no
+    rank is known as long as both branches stand.
+
+    Args:
+        scope: What is known; types are added to it.
+        nodes: Nodes of one graph, in order.
+
+    Returns:
+        The nodes without such branches; what they compute and its names are the same.
+    """
+    while True:
+        scope.statics.note(nodes)
+        scope.statics.forget_unknown()
+        infer_written(scope, nodes)
+        branches = [taken_branch(scope, node) for node in nodes]
+        if all(branch is None for branch in branches):
+            return nodes
+        nodes = [
+            each
+            for node, branch in zip(nodes, branches, strict=True)
+            for each in ([node] if branch is None else _inlined(scope, node, branch))
+        ]
+
+
+def taken_branch(scope: Scope, node: NodeProto) -> GraphProto | None:
+    """Return the branch that an If takes whatever is fed, if that is known.
+
+    Args:
+        scope: What is known.
+        node: Any node.
+
+    Returns:
+        The branch; ``None`` for other nodes and where the condition is computed from values.
+    """
+    if walk.operator_name(node) != "If":
+        return None
+    condition = scope.statics.get(node.input[0])
+    if condition is None or condition.size != 1:
+        return None
+    wanted = "then_branch" if condition.item() else "else_branch"
+    return next((each.g for each in node.attribute if each.name == wanted), None)
+
+
+def _inlined(scope: Scope, node: NodeProto, branch: GraphProto) -> list[NodeProto]:
+    e = scope.emitter
+    copy = renamed_body(branch, e)
+    _note_stored(scope, copy)
+    e.initializers.extend(copy.initializer)
+    with e.body() as nodes:
+        nodes.extend(copy.node)
+        for value, name in zip(copy.output, node.output, strict=False):
+            if name:
+                e.node("Identity", [value.name], [name])
+    return nodes
