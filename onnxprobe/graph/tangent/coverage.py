@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx import defs
 
-from onnxprobe.graph.tangent.registry import ZERO
+from onnxprobe.graph.tangent.registry import ZERO, is_current
 from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
 
 __all__ = ["Coverage", "operator_coverage"]
@@ -36,13 +36,20 @@ def operator_coverage() -> list[Coverage]:
     """List every operator that onnx defines, and every other one that has a rule.
 
     Returns:
-        Sorted by domain, operator and version.
+        Sorted by domain, operator and version, without versions that were replaced before the
+        oldest opset that can be differentiated.
     """
-    found = {}
+    history: dict[tuple[str, str], list[Any]] = {}
     for schema in defs.get_all_schemas_with_history():
         if "preview" not in schema.domain and not schema.deprecated:
-            key = (schema.domain, schema.name, schema.since_version)
-            found[key] = _how(key, schema)
+            history.setdefault((schema.domain, schema.name), []).append(schema)
+    found: dict[tuple[str, str, int], str] = {}
+    for (domain, operator), schemas in history.items():
+        versions = [schema.since_version for schema in schemas]
+        for schema in schemas:
+            if is_current(domain, schema.since_version, versions):
+                key = (domain, operator, schema.since_version)
+                found[key] = _how(key, schema)
     for table, how in ((EXPANSIONS, "expansion"), (RULES, "rule")):
         found.update((key, how) for key in table if key not in found)
     for domain, operator in ZERO:
@@ -52,20 +59,19 @@ def operator_coverage() -> list[Coverage]:
 
 
 def _how(key: tuple[str, str, int], schema: Any) -> str:  # noqa: ANN401
-    domain, operator, _ = key
-    inputs, outputs = _types(schema, schema.inputs), _types(schema, schema.outputs)
-    if (domain, operator) in ZERO or not inputs & _FLOATS or not outputs & _FLOATS:
-        # Sequences and optional values hold floats where tensors do not show it.
-        held = any("float" in each for each in inputs) and any("float" in each for each in outputs)
-        if (domain, operator) in ZERO or not held:
-            return "zero"
     if RULES.find(*key):
         return "rule"
-    if EXPANSIONS.find(*key) or schema.has_function or schema.has_context_dependent_function:
+    if EXPANSIONS.find(*key):
         return "expansion"
-    if not outputs & _FLOATS or not inputs & _FLOATS:
-        return "not differentiable"
-    return "numerical"
+    inputs, outputs = _types(schema, schema.inputs), _types(schema, schema.outputs)
+    # Sequences and optional values hold floats where tensors do not show it.
+    held = any("float" in each for each in inputs) and any("float" in each for each in outputs)
+    plain = inputs & _FLOATS and outputs & _FLOATS
+    if key[:2] in ZERO or not (plain or held):
+        return "zero"
+    if schema.has_function or schema.has_context_dependent_function:
+        return "expansion"
+    return "numerical" if plain else "not differentiable"
 
 
 def _types(schema: Any, values: Any) -> set[str]:  # noqa: ANN401

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from onnxprobe.graph.tangent.emitter import Operand, Value
 from onnxprobe.graph.tangent.node import Folded, Node, total
-from onnxprobe.graph.tangent.registry import MICROSOFT, NoRuleError, Result, Rules
+from onnxprobe.graph.tangent.registry import MICROSOFT, NotDifferentiableError, Result, Rules
 
 __all__ = ["register", "weighted"]
 
@@ -299,6 +299,12 @@ def _identity(node: Node) -> Sequence[Result]:
     return [Folded(source.fold) if source.fold is not None else node.t()]
 
 
+def _bit_cast(node: Node) -> Sequence[Result]:
+    if node.x().dtype != node.y().dtype:
+        raise NotDifferentiableError("bits of one type are read as those of another")
+    return _identity(node)
+
+
 def _cast(node: Node) -> Sequence[Result]:
     if not node.active(0):
         # CastLike takes only the type of its second input.
@@ -312,10 +318,19 @@ def _cast(node: Node) -> Sequence[Result]:
 
 def _dropout(node: Node) -> Sequence[Result]:
     training = node.constant(2)
-    if node.has(2) and (training is None or training.any()):
-        raise NoRuleError("this Dropout may be switched on")
-    # Switched off, it does not look at the ratio.
-    return [weighted(node, {0: None, 1: 0.0}) if node.active(0) else None, None]
+    if not node.has(2) or (training is not None and not training.any()):
+        # Switched off, it does not look at the ratio.
+        return [weighted(node, {0: None, 1: 0.0}) if node.active(0) else None, None]
+    if len(node.proto.output) < 2 or not node.proto.output[1]:
+        raise NotDifferentiableError(
+            "this Dropout may be switched on, and it does not give its mask: what it draws is not "
+            "known"
+        )
+    node.only(0)
+    e, x, mask = node.e, node.x(), node.y(1)
+    ratio = node.x(1).cast(x.dtype) if node.has(1) else e.scalar(0.5, x.dtype)
+    kept = e.where(mask, 1.0 / (1.0 - ratio), e.scalar(0, x.dtype))
+    return [weighted(node, {0: e.where(node.x(2), kept, e.scalar(1, x.dtype))}), None]
 
 
 def _bias_gelu(node: Node) -> Sequence[Result]:
@@ -353,6 +368,7 @@ def register(table: Rules) -> None:
     table.add("Where", _where)
     table.add("Identity", _identity)
     table.add("Mod", _mod)
+    table.add("BitCast", _bit_cast)
     table.add("Cast CastLike", _cast, since=6)
     table.add("Dropout", _dropout, since=7)
     table.add("BiasGelu FastGelu", _bias_gelu, domain=MICROSOFT)

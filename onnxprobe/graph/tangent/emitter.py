@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,19 +15,18 @@ from onnx import (
     TensorProto,
     TypeProto,
     ValueInfoProto,
+    defs,
     helper,
     numpy_helper,
 )
 
 from onnxprobe.graph.dtypes import element_type
 from onnxprobe.graph.names import FreshNames
+from onnxprobe.graph.tangent.registry import NoRuleError
 from onnxprobe.graph.tangent.value import Operand, Value
 from onnxprobe.types import Array
 
-__all__ = ["OLDEST_OPSET", "Emitter", "Operand", "Typed", "Value"]
-
-# Expand, Where, Sign and ConstantOfShape are there from this one on.
-OLDEST_OPSET = 9
+__all__ = ["Emitter", "Operand", "Typed", "Value"]
 
 
 # Name, type and sizes of a body's input or output; ``None`` where unknown. What is no tensor has a
@@ -107,7 +107,12 @@ class Emitter:
 
         Returns:
             Names of the outputs.
+
+        Raises:
+            NoRuleError: If the opset has no such operator.
         """
+        if domain == "" and not _is_defined(operator, self.opset):
+            raise NoRuleError(f"its derivative needs {operator}, which opset {self.opset} lacks")
         if isinstance(outputs, int):
             outputs = [self.fresh(f"{operator}@{index}") for index in range(outputs)]
         names = [each.name if isinstance(each, Value) else each or "" for each in inputs]
@@ -346,6 +351,15 @@ class Emitter:
             The body.
         """
         return helper.make_graph(list(nodes), name, _infos(inputs), _infos(outputs))
+
+
+@cache
+def _is_defined(operator: str, opset: int) -> bool:
+    try:
+        return not defs.get_schema(operator, opset, "").deprecated
+    except defs.SchemaError:
+        # What onnx took back, a model may still use.
+        return not defs.has(operator)
 
 
 def _infos(values: Iterable[Typed]) -> list[ValueInfoProto]:

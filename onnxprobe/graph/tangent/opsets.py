@@ -7,7 +7,8 @@ from onnx import ModelProto, NodeProto, helper
 
 from onnxprobe.errors import ModelError
 from onnxprobe.graph import walk
-from onnxprobe.graph.tangent.emitter import OLDEST_OPSET, Emitter
+from onnxprobe.graph.tangent.emitter import Emitter
+from onnxprobe.graph.tangent.registry import OLDEST_OPSET
 
 __all__ = ["raise_opset", "settle_nodes"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from onnx import NodeProto, defs
 
-from onnxprobe.graph.flow import PIECEWISE_CONSTANT
+from onnxprobe.graph.flow import PIECEWISE_CONSTANT, RANDOM_OPERATORS
 
 if TYPE_CHECKING:
     from onnxprobe.graph.tangent.emitter import Value
@@ -18,19 +18,24 @@ __all__ = [
     "KNOWN_OPSET",
     "MICROSOFT",
     "NO_RULE",
+    "OLDEST_OPSET",
     "ZERO",
     "Expansions",
     "Key",
     "NoRuleError",
+    "NotDifferentiableError",
     "Result",
     "Rules",
     "Table",
     "UnknownRankError",
+    "is_current",
     "is_flat",
     "since_version",
 ]  # fmt: skip
 
-# Rules are written from the operators' texts up to this version of the default domain.
+# Rules are written from the operators' texts of these versions of the default domain: Expand,
+# Where, Sign and ConstantOfShape are there from the first one on.
+OLDEST_OPSET = 9
 KNOWN_OPSET = 28
 MICROSOFT = "com.microsoft"
 NO_RULE = "onnxprobe has no rule for it"
@@ -53,15 +58,19 @@ class NoRuleError(Exception):
         self.inside = inside
 
 
+class NotDifferentiableError(NoRuleError):
+    """There is no derivative, so differences would only pretend that there is one."""
+
+
 class UnknownRankError(NoRuleError):
     """A rule needs the rank of a value, which neither inference nor a run has told."""
 
 
 # OneHot is linear in the values that stand for hot and cold; Unique moves values. The edges of
-# mel bands are rounded to bins.
+# mel bands are rounded to bins. What is drawn does not move with what it is drawn like.
 ZERO = frozenset(
     ("", name) if "." not in name else tuple(name.rsplit(".", 1))
-    for name in PIECEWISE_CONSTANT - {"OneHot", "Unique"} | {"MelWeightMatrix"}
+    for name in PIECEWISE_CONSTANT - {"OneHot", "Unique"} | RANDOM_OPERATORS | {"MelWeightMatrix"}
 )
 
 
@@ -168,5 +177,22 @@ def _history() -> dict[tuple[str, str], list[int]]:
 
 def _versions(domain: str, operator: str) -> list[int]:
     known = sorted(set(_history().get((domain, operator), [])))
-    # Operators that onnx does not define have no history to tell.
-    return known or ([] if domain == "" else [1])
+    if not known:
+        # Operators that onnx does not define have no history to tell.
+        return [] if domain == "" else [1]
+    return [version for version in known if is_current(domain, version, known)]
+
+
+def is_current(domain: str, version: int, history: Collection[int]) -> bool:
+    """Tell whether a version of an operator is in force in a model that can be differentiated.
+
+    Args:
+        domain: The operator's domain.
+        version: One of its versions.
+        history: All of them.
+
+    Returns:
+        False for what another version replaced before the oldest opset that rules are written for.
+    """
+    later = [each for each in history if version < each <= OLDEST_OPSET]
+    return domain != "" or not later

@@ -15,6 +15,7 @@ from onnxprobe.graph.tangent import (
     products,
     recurrent,
     reduction,
+    regions,
     sampling,
     scattering,
     sequences,
@@ -37,6 +38,7 @@ for _room in (
     products,
     pooling,
     lifting,
+    regions,
 ):
     _room.register(RULES)
 normalisation.register(RULES, EXPANSIONS)

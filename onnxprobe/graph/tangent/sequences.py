@@ -1,4 +1,4 @@
-"""Derivatives of sequences: the tangent of a sequence is the sequence of its tensors' tangents."""
+"""Derivatives of sequences and optional values: they hold the tangents of what they hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _construct(node: Node) -> Sequence[Result]:
 
 
 def _same(node: Node) -> Sequence[Result]:
-    """SequenceAt and SequenceErase only count tensors."""
+    """What is counted, wrapped or unwrapped is not looked at."""
     return [node.linear(node.t())]
 
 
@@ -43,7 +43,7 @@ def register(table: Rules) -> None:
         table: Where to.
     """
     table.add("SequenceConstruct", _construct)
-    table.add("SequenceAt SequenceErase", _same)
+    table.add("SequenceAt SequenceErase Optional OptionalGetElement", _same)
     table.add("SequenceInsert", _insert)
     table.add("SplitToSequence", _split)
     table.add("ConcatFromSequence", _concat)

@@ -10,7 +10,9 @@ from onnxprobe.graph.tangent.emitter import Value
 from onnxprobe.graph.tangent.node import Node, total
 from onnxprobe.graph.tangent.registry import NoRuleError, Result, Rules
 
-__all__ = ["register", "shifted", "with_directions"]
+__all__ = ["gathered_along", "register", "shifted", "with_directions"]
+
+GATHERS_ELEMENTS = 11
 
 
 def shifted(node: Node, index: int, rank: int) -> Value:
@@ -189,21 +191,52 @@ def _folded_blocks(node: Node) -> Sequence[Result]:
     return [node.as_output(result)]
 
 
+def gathered_along(node: Node, tangent: Value, places: Value, axis: int) -> Value:
+    """Take from the tangent of the first input, element by element along an axis.
+
+    Args:
+        node: The node.
+        tangent: Shape (k, *S).
+        places: Which element along the axis, for every element of the result, shape P.
+        axis: An axis of the first input, from 0.
+
+    Returns:
+        Shape (k, *P).
+
+    Raises:
+        NoRuleError: If the opset has no operator for it and the sizes are not fixed.
+    """
+    e = node.e
+    sizes = e.concat([node.scope.directions, node.scope.sizes(places.name)])
+    if e.opset >= GATHERS_ELEMENTS:
+        return e.op("GatherElements", tangent, e.expand(places, sizes), axis=axis + 1)
+    shape, given = node.shape(), node.scope.shape(places.name)
+    if None in shape or None in given:
+        raise NoRuleError(f"sizes that are not fixed, before opset {GATHERS_ELEMENTS}")
+    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+    grid = np.indices([size or 0 for size in given])
+    others = sum(grid[each] * strides[each] for each in range(len(given)) if each != axis)
+    flat = places * float(strides[axis]) + e.constant(np.asarray(others, np.int64))
+    picked = e.gather(e.reshape(tangent, [0, -1]), e.reshape(flat, [-1]), 1)
+    return e.reshape(picked, sizes)
+
+
 def _top_k(node: Node) -> Sequence[Result]:
     """The order of the elements does not move: gather where they stand."""
     node.only(0)
-    axis = node.axis(node.attr("axis", -1))
-    e, places = node.e, node.y(1)
-    sizes = e.concat([node.scope.directions, node.scope.sizes(places.name)])
-    return [e.op("GatherElements", node.t(), e.expand(places, sizes), axis=axis), None]
+    axis = node.attr("axis", -1) % node.rank()
+    return [gathered_along(node, node.t(), node.y(1), axis), None]
 
 
 def _unique(node: Node) -> Sequence[Result]:
-    if node.attr("axis") is not None:
-        raise NoRuleError("Unique along an axis")
+    """What is unique stands where it is found first."""
+    _, found = node.repeat({}, 2)
+    places = Value(node.e, found, "int64")
+    axis = node.attr("axis")
+    if axis is not None:
+        return [node.e.op("Gather", node.t(), places, axis=node.axis(axis)), None, None, None]
     flat = node.e.reshape(node.t(), [0, -1])
-    _, places = node.repeat({}, 2)
-    return [node.e.op("Gather", flat, Value(node.e, places, "int64"), axis=1), None, None, None]
+    return [node.e.op("Gather", flat, places, axis=1), None, None, None]
 
 
 def _range(node: Node) -> Sequence[Result]:

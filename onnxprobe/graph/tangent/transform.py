@@ -14,7 +14,7 @@ from onnxprobe.graph.flow import branch_conditions
 from onnxprobe.graph.model import Graph, tensor_type
 from onnxprobe.graph.names import FreshNames
 from onnxprobe.graph.tangent.body import settled
-from onnxprobe.graph.tangent.emitter import OLDEST_OPSET, Emitter, Value
+from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.expansion import expand_by_function
 from onnxprobe.graph.tangent.inference import infer_written
 from onnxprobe.graph.tangent.lifting import numerical
@@ -22,7 +22,9 @@ from onnxprobe.graph.tangent.node import Fallback, Folded, Node, Outcome, Scope,
 from onnxprobe.graph.tangent.opsets import raise_opset, settle_nodes
 from onnxprobe.graph.tangent.registry import (
     NO_RULE,
+    OLDEST_OPSET,
     NoRuleError,
+    NotDifferentiableError,
     Result,
     UnknownRankError,
     is_flat,
@@ -120,7 +122,7 @@ def _told(label: str, operator: str, error: NoRuleError) -> str:
 
 def _numerical(node: Node, reason: NoRuleError) -> Sequence[Result]:
     """Difference a node that has no exact rule."""
-    if any(walk.body_graphs(node.proto)):
+    if isinstance(reason, NotDifferentiableError) or any(walk.body_graphs(node.proto)):
         raise reason
     mark = len(node.e.nodes)
     try:
@@ -160,6 +162,8 @@ def _exact(node: Node) -> Sequence[Result] | NoRuleError:
         # What was written is gone, and so are layouts of tangents that it made.
         del e.nodes[mark:], scope.outcome.numerical[differenced:]
         scope.tangents.update({name: replace(each) for name, each in saved.items()})
+        if isinstance(why, NotDifferentiableError):
+            return why
         # The first reason tells most, unless it only says that there was nothing to try.
         reason = why if reason is None or str(reason) == NO_RULE else reason
     return reason or NoRuleError(NO_RULE)

@@ -134,11 +134,36 @@ def _split_gelu(feeds: Mapping[str, Array]) -> list[Array]:
     return [left * right * (1 + erf(right / np.sqrt(2))) / 2]
 
 
+def _complex() -> list[Case]:
+    """Real and imaginary parts along the last axis; the second factor may be conjugated."""
+
+    def formula(*, turned: bool) -> Callable[[Mapping[str, Array]], list[Array]]:
+        def compute(feeds: Mapping[str, Array]) -> list[Array]:
+            a, b = (feeds[name][..., 0] + 1j * feeds[name][..., 1] for name in "ab")
+            product = a * (np.conj(b) if turned else b)
+            return [np.stack([product.real, product.imag], -1)]
+
+        return compute
+
+    factors = {"a": draw(2, 3, 2), "b": draw(2, 3, 2, seed=1)}
+    return [
+        case(name, factors, formula=formula(turned=turned), has_kernel=False)
+        for name, turned in (("ComplexMul", False), ("ComplexMulConj", True))
+    ]
+
+
 def _norms() -> list[Case]:
     x, skip, g, b = draw(2, 3, 8), draw(2, 3, 8, seed=1), draw(8), draw(8, seed=1)
     bias = draw(8, seed=2)
     return [
         case("SimplifiedLayerNormalization", {"x": x, "g": g}, domain="", epsilon=1e-3),
+        case(
+            "SimplifiedLayerNormalization of the other domain",
+            {"x": x, "g": g},
+            formula=lambda f: [f["x"] / np.sqrt((f["x"] ** 2).mean(-1, keepdims=True)) * f["g"]],
+            has_kernel=False,
+            epsilon=0.0,
+        ),
         case("SimplifiedLayerNormalization 1", {"x": x, "g": draw(3, 8)}, "y i", "", axis=1),
         case("LayerNormalization", {"x": x, "g": g, "b": b}, "y m i", "", epsilon=1e-3),
         case("SkipLayerNormalization", {"x": x, "s": skip, "g": g, "b": b}, epsilon=1e-3),
@@ -246,6 +271,7 @@ CONTRIB = [
     *_gemms(),
     *_products(),
     *_gelus(),
+    *_complex(),
     *_norms(),
     *_group_norms(),
     *_linear(),

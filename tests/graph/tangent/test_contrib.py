@@ -191,6 +191,11 @@ def test_a_tangent_wrong_by_one_per_cent_is_noticed(index: int) -> None:
         _check(index, 1.01)
 
 
+def test_every_rule_for_an_operator_of_another_domain_is_among_the_cases() -> None:
+    tried = {(case.node.domain, case.node.op_type) for case in CASES}
+    assert {key[:2] for key in [*RULES, *EXPANSIONS] if key[0]} <= tried
+
+
 def _expanded(index: int) -> list[tuple[str, Array]] | None:
     case, outputs = CASES[index], _named(index)
     opsets = _opsets(case)

@@ -1,63 +1,26 @@
-"""Tangents of sequences of tensors."""
+"""Tangents of sequences and optional values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import pytest
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from tests.graph.tangent.checker import check_tangents
-
-X = np.random.default_rng(0).uniform(0.5, 1.5, (2, 3)).astype(np.float32)
-
-
-def _node(operator: str, inputs: str, output: str, **attributes: Any) -> NodeProto:
-    return helper.make_node(operator, inputs.split(), [output], **attributes)
-
-
-def _model(nodes: Sequence[NodeProto], inputs: Sequence[str]) -> ModelProto:
-    def value(name: str) -> ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3])
-
-    graph = helper.make_graph(
-        nodes,
-        "sequences",
-        [value(name) for name in inputs],
-        [helper.make_empty_tensor_value_info("out")],
-        [helper.make_tensor("one", TensorProto.INT64, [], [1])],
-    )
-    opsets = [helper.make_opsetid("", 18)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
-
-
-PAIR = _node("SequenceConstruct", "x y", "s")
-GRAPHS = {
-    "at": [PAIR, _node("SequenceAt", "s one", "z"), _node("Mul", "z x", "out")],
-    "concat": [PAIR, _node("ConcatFromSequence", "s", "out", axis=-1)],
-    "stack": [PAIR, _node("ConcatFromSequence", "s", "out", axis=1, new_axis=1)],
-    "insert": [
-        PAIR,
-        _node("SequenceInsert", "s x one", "t"),
-        _node("ConcatFromSequence", "t", "out", axis=0),
-    ],
-    "erase": [
-        PAIR,
-        _node("SequenceErase", "s one", "t"),
-        _node("ConcatFromSequence", "t", "out", axis=0),
-    ],
-    "split": [
-        _node("Mul", "x y", "p"),
-        _node("SplitToSequence", "p", "t", axis=-1),
-        _node("ConcatFromSequence", "t", "out", axis=0),
-    ],
-}
+from tests.graph.tangent.sequence_models import GRAPHS, OPTIONAL, X, sequence_model
 
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_sequence_carries_the_tangents_of_its_tensors(name: str) -> None:
     feeds = {"x": X, "y": X + np.float32(0.3)}
-    verdict = check_tangents(_model(GRAPHS[name], ["x", "y"]), feeds, directions=(1, 2, 3, 7))
+    verdict = check_tangents(
+        sequence_model(GRAPHS[name], ["x", "y"]), feeds, directions=(1, 2, 3, 7)
+    )
+    assert verdict.status == "exact", verdict
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_optional_value_carries_the_tangent_of_what_it_holds(name: str) -> None:
+    feeds = {"x": X, "y": X + np.float32(0.3)}
+    wrapped, plain = (sequence_model(nodes, ["x", "y"]) for nodes in OPTIONAL[name])
+    verdict = check_tangents(wrapped, feeds, reference=plain, directions=(1, 2, 3, 7))
     assert verdict.status == "exact", verdict

@@ -9,7 +9,7 @@ from onnxprobe.graph.tangent.node import Folded, Node
 from onnxprobe.graph.tangent.registry import Result
 from onnxprobe.graph.tangent.rules import RULES
 from tests.graph.tangent.checker import check_tangents
-from tests.graph.tangent.test_rules import Spec, draw, integers
+from tests.graph.tangent.specs import Spec, draw, integers
 
 
 def _spoiled(monkeypatch: pytest.MonkeyPatch, key: tuple[str, str, int], factor: float) -> None:
