@@ -40,6 +40,7 @@ def analyze(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     jacobian: Literal["auto", "jvp", "fd"] = "auto",
+    straight_through: bool = False,
     step: Literal["auto"] | float = "auto",
     noise: Sequence[str | float] = ("0.1", "int8"),
     tolerance: float = 1e-3,
@@ -73,6 +74,8 @@ def analyze(
         jacobian: How derivatives are taken: ``"jvp"`` exactly, by a derived graph; ``"fd"`` by
             central differences; ``"auto"`` exactly wherever every node between source and tensor
             has an exact rule.
+        straight_through: Whether derivatives pass straight through pairs of QuantizeLinear and
+            DequantizeLinear, as if the model did not round; the report says so.
         step: Finite-difference step in input units; ``"auto"`` measures which is best.
         noise: Release noise levels: numbers in units of a tensor's RMS, or ``"float32"``,
             ``"float16"``, ``"bfloat16"``, ``"int8"`` for the rounding of that format.
@@ -113,6 +116,7 @@ def analyze(
         include=_listed("include", include),
         exclude=_listed("exclude", exclude),
         jacobian=jacobian,
+        straight_through=straight_through,
         step=step,
         noise=tuple(map(str, _listed("noise", noise))),
         tolerance=tolerance,
@@ -159,6 +163,8 @@ def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Config
         return Configuration(images=dict(images or {}), **chosen)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise DataError(first["msg"].removeprefix("Value error, ")) from error
         words = [str(part) for part in first["loc"] if isinstance(part, str)]
         depth = 2 if words[0] == "images" else 1
         name = ".".join(words[:depth]).removesuffix("_bytes").removesuffix("_s")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 __all__ = ["MIN_MEMORY_BYTES", "Configuration", "ImageConfiguration", "default_memory_bytes"]
 
@@ -54,6 +54,7 @@ class Configuration(BaseModel):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     jacobian: Literal["auto", "jvp", "fd"] = "auto"
+    straight_through: bool = False
     step: Literal["auto"] | Annotated[FiniteFloat, Field(gt=0)] = "auto"
     noise: tuple[str, ...] = ("0.1", "int8")
     tolerance: float = Field(1e-3, gt=0, lt=1)
@@ -65,6 +66,14 @@ class Configuration(BaseModel):
     timeout_s: float = Field(600.0, gt=0)
     allow_links: bool = False
     data_digest: bool = True
+
+    @model_validator(mode="after")
+    def _straight_through_is_exact(self) -> Self:
+        if self.straight_through and self.jacobian == "fd":
+            raise ValueError(
+                "differences do not pass straight through rounding: choose jacobian auto or jvp"
+            )
+        return self
 
     @field_validator("threads")
     @classmethod

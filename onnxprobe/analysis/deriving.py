@@ -21,6 +21,7 @@ def derive(
     wrt: Sequence[str] | None = None,
     tensors: Sequence[str] | None = None,
     *,
+    straight_through: bool = False,
     allow_links: bool = False,
 ) -> ModelProto:
     """Extend a model by Jacobian-vector products.
@@ -29,6 +30,8 @@ def derive(
         model: Path of an ``.onnx`` file, or a ``ModelProto``.
         wrt: Sources: float inputs or inner float tensors; every float input if not given.
         tensors: Whose tangents become outputs; the model's float outputs if not given.
+        straight_through: Whether pairs of QuantizeLinear and DequantizeLinear are differentiated as
+            if they did not round; metadata entry ``onnxprobe.straight_through`` lists them.
         allow_links: Whether external data may be reached through links.
 
     Returns:
@@ -51,6 +54,7 @@ def derive(
             path.with_name(f"{path.name}.data"),
             wrt=tuple(wrt or ()),
             tensors=tuple(tensors or ()),
+            straight_through=straight_through,
             allow_links=allow_links,
         )
         return onnx.load(path)

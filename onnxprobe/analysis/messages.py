@@ -51,6 +51,9 @@ class CatalogueEntry(_Message):
     is_output: bool
     skip: str | None
     reach: Reach = Field(description="How the source reaches it.")
+    straight: bool = Field(
+        False, description="Whether the source reaches it straight through rounding."
+    )
     same_as: str | None = Field(description="The tensor that holds the same values, moved at most.")
     shift_of: str | None = Field(description="The tensor that it is, plus a constant.")
 
@@ -158,6 +161,7 @@ class DerivationAnswer(_Message):
     )
     failed: dict[str, str] = Field(default_factory=dict)
     nodes: list[str] = Field(default_factory=list, description="Nodes without an exact rule.")
+    straight: int = Field(0, description="Pairs whose rounding derivatives pass straight through.")
 
 
 class JacobianAnswers(_Message):

@@ -103,7 +103,13 @@ __all__ = ["analyze"]
     type=click.Choice(["auto", "jvp", "fd"]),
     default="auto",
     show_default=True,
-    help="Derivatives: jvp exactly, fd by finite differences, auto exactly where that is possible.",
+    help="Derivatives: jvp exact or none, fd by finite differences, auto exact where that is "
+    "possible.",
+)
+@click.option(
+    "--straight-through",
+    is_flag=True,
+    help="Differentiate pairs of QuantizeLinear and DequantizeLinear as if they did not round.",
 )
 @click.option(
     "--step",
@@ -201,6 +207,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         "include",
         "exclude",
         "jacobian",
+        "straight_through",
         "step",
         "data_limit",
         "device",

@@ -21,6 +21,11 @@ __all__ = ["derive"]
     help="A tensor whose tangent becomes an output. [default: the model's float outputs]",
 )
 @click.option(
+    "--straight-through",
+    is_flag=True,
+    help="Differentiate pairs of QuantizeLinear and DequantizeLinear as if they did not round.",
+)
+@click.option(
     "--allow-linked-data",
     is_flag=True,
     help="Read external data through symbolic and hard links, as model hubs' caches have them.",
@@ -30,6 +35,7 @@ def derive(
     output: Path,
     wrt: tuple[str, ...],
     tensors: tuple[str, ...],
+    straight_through: bool,
     allow_linked_data: bool,
 ) -> None:
     """Write MODEL extended by Jacobian-vector products.
@@ -50,6 +56,7 @@ def derive(
             weights.temporary,
             wrt=wrt,
             tensors=tensors,
+            straight_through=straight_through,
             allow_links=allow_linked_data,
         )
         if found["data_bytes"]:

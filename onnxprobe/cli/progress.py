@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from onnxprobe.analysis.conductor.story import Progress as Teller
+from onnxprobe.analysis.conductor import Progress as Teller
 
 __all__ = ["progress_bar"]
 

@@ -8,6 +8,7 @@ from onnxprobe.graph.flow import Reach, branch_conditions, random_nodes, trace
 from onnxprobe.graph.integers import int8_products, integer_canary
 from onnxprobe.graph.load import load_model, parse_model
 from onnxprobe.graph.model import Graph
+from onnxprobe.graph.rounding import behind_rounding
 from onnxprobe.graph.save import write_model
 from onnxprobe.graph.sharing import Sharing, find_sharing
 from onnxprobe.graph.sources import (
@@ -31,6 +32,7 @@ __all__ = [
     "Reach",
     "Sharing",
     "TensorInfo",
+    "behind_rounding",
     "branch_conditions",
     "canary_program",
     "canary_weight",

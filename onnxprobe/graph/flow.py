@@ -10,6 +10,7 @@ from onnx import NodeProto
 from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import REAL_TYPES, dtype_name
 from onnxprobe.graph.model import Graph
+from onnxprobe.graph.rounding import rounded_from
 from onnxprobe.types import TensorType
 
 __all__ = [
@@ -62,7 +63,11 @@ class Reach(Enum):
 
 
 def trace(
-    graph: Graph, sources: Iterable[str], types: Mapping[str, TensorType] | None = None
+    graph: Graph,
+    sources: Iterable[str],
+    types: Mapping[str, TensorType] | None = None,
+    *,
+    straight_through: bool = False,
 ) -> dict[str, Reach]:
     """Follow sources through a graph.
 
@@ -70,6 +75,7 @@ def trace(
         graph: The model.
         sources: Names of inputs or inner tensors.
         types: Known types; a tensor that is not real-valued carries no derivative.
+        straight_through: Whether what is quantised and dequantised at once counts as not rounded.
 
     Returns:
         The reach of every tensor of the main graph, sources included. ``SMOOTH`` means that some
@@ -79,9 +85,14 @@ def trace(
     types = types or {}
     reached = dict.fromkeys(sources, Reach.SMOOTH)
     cut = frozenset(reached)
-    nodes = graph.proto.graph.node
-    for node in (nodes[index] for index in walk.topological_order(nodes)):
+    order = walk.topological_order(graph.proto.graph.node)
+    nodes = [graph.proto.graph.node[index] for index in order]
+    pairs = rounded_from(nodes) if straight_through else {}
+    for node in nodes:
         best = _best(reached, node)
+        passed = [reached.get(pairs[name]) for name in node.output if name in pairs]
+        if Reach.SMOOTH in passed:
+            best = Reach.SMOOTH
         if node.op_type in ("Shape", "Size") and best is not Reach.NONE:
             best = Reach.SHAPE
         elif best is Reach.SMOOTH and _flattens(node):

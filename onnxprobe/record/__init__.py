@@ -16,6 +16,7 @@ from onnxprobe.record.context import (
     Omission,
     PriorRecord,
     RunRecord,
+    SelfCheckRecord,
     SourceRecord,
 )
 from onnxprobe.record.report import SCHEMA_VERSION, Report
@@ -53,6 +54,7 @@ __all__ = [
     "Report",
     "Row",
     "RunRecord",
+    "SelfCheckRecord",
     "Share",
     "SourceRecord",
     "SpectrumRecord",

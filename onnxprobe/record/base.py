@@ -17,6 +17,7 @@ Status = Literal[
     "not differentiable",
     "not repeatable",
     "piecewise constant",
+    "rescaled",
     "saturated",
 ]
 

@@ -19,6 +19,7 @@ __all__ = [
     "Omission",
     "PriorRecord",
     "RunRecord",
+    "SelfCheckRecord",
     "SourceRecord",
 ]
 
@@ -132,6 +133,20 @@ class ExecutionRecord(Record):
     )
     repeatability: float | None = Field(
         None, description="Largest relative difference of a tensor between two equal runs."
+    )
+
+
+class SelfCheckRecord(Record):
+    """Ranks held against those of tensors through which everything passes.
+
+    A tensor's rank above its noise floor exceeds neither the size of such a tensor nor its rank.
+    """
+
+    checked: int = Field(description="Tensors whose rank was held against others.")
+    failed: list[str] = Field(description="Tensors with more: they are failed, not reported.")
+    rescaled: list[str] = Field(
+        description="Tensors whose rank at the default tolerance is larger than that of such a "
+        "tensor, because gains in between bring up what was small."
     )
 
 

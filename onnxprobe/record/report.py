@@ -16,6 +16,7 @@ from onnxprobe.record.context import (
     ModelRecord,
     PriorRecord,
     RunRecord,
+    SelfCheckRecord,
     SourceRecord,
 )
 from onnxprobe.record.rows import Row, tensor_row
@@ -37,6 +38,7 @@ class Report(Record):
     execution: ExecutionRecord | None
     tensors: list[TensorRecord]
     coverage: Coverage
+    self_check: SelfCheckRecord | None = Field(None, description="Null without Jacobians.")
     assumptions: list[str] = Field(description="What was taken for granted, a sentence each.")
     run: RunRecord
 

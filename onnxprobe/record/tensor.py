@@ -56,6 +56,10 @@ class JacobianSample(Record):
     status: Status
     spectrum: SpectrumRecord | None = None
     rank: int | None = None
+    resolved: int | None = Field(None, description="Singular values above the noise floor.")
+    rank_at_rounding: int | None = Field(
+        None, description="Singular values above the unit rounding of the largest."
+    )
     frobenius: list[float] | None = Field(
         None, description="Frobenius norm: lower end, estimate, upper end."
     )
@@ -71,6 +75,11 @@ class JacobianRecord(Record):
         default_factory=list,
         description="In forward mode, nodes without an exact rule, differentiated by central "
         "differences of their own.",
+    )
+    straight_through: bool = Field(
+        False,
+        description="Whether derivatives passed straight through rounding: then they are those of "
+        "a network that does not round, and not of this one, which is piecewise constant.",
     )
     inputs: int = Field(description="Dimension of the source.")
     outputs: int = Field(description="Elements of the tensor for one sample.")

@@ -194,6 +194,13 @@ def _print_coverage(report: Report, console: Console, *, verbose: bool) -> None:
     if methods:
         taken = ", ".join(f"{count} by {method}" for method, count in methods.most_common())
         _say(console, f"Jacobians: {taken}.")
+    if report.self_check is not None and report.self_check.failed:
+        _say(
+            console,
+            f"Self-check: {len(report.self_check.failed)} of {report.self_check.checked} ranks "
+            "exceed what the chain rule allows.",
+            "red",
+        )
     if report.run.interrupted:
         _say(console, f"Ended early: {printable(report.run.interrupted)}", "red")
 

@@ -170,6 +170,9 @@ def _session_options(settings: Settings, *, optimise: bool) -> Any:  # noqa: ANN
     # Without VNNI instructions sums of uint8 × int8 products saturate; the optimiser then makes
     # the weights unsigned. Nothing does with optimisation off.
     options.add_session_config_entry("session.x64quantprecision", "1")
+    # Pairs of quantisation and dequantisation stay as they are: fused into integer kernels, they
+    # would compute something else than the model without optimisation.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     # Threads that spin while they wait take the core on which the arrays are being reduced.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

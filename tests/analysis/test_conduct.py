@@ -373,12 +373,12 @@ def test_progress_rises_to_its_total() -> None:
 
 
 def test_an_analysis_cut_short_hands_over_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnxprobe.analysis.conductor.story import Story
+    from onnxprobe.analysis.conductor.jacobians import Jacobians
 
-    def broken(self: Story, smooth: object) -> float:
+    def broken(self: Jacobians, smooth: object) -> float:
         raise RunError("the power went out")
 
-    monkeypatch.setattr(Story, "_choose_steps", broken)
+    monkeypatch.setattr(Jacobians, "_choose_steps", broken)
     with pytest.raises(IncompleteError, match="the power went out") as caught:
         analyse(networks.linear(), jacobian="fd")
     report = caught.value.report

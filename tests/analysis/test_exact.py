@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from onnxprobe.record import JacobianRecord
 from tests.analysis import networks
@@ -53,7 +54,7 @@ def test_a_spectrum_is_known_down_to_rounding() -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "jvp"])
 def test_a_node_without_a_rule_is_named(mode: str) -> None:
-    """Det of a matrix larger than its rule covers: jvp differences it alone, auto all to it."""
+    """Det of a matrix larger than its rule covers is differenced alone."""
     nodes = [
         networks.node("Reshape", ["x", "s"], ["square"]),
         networks.node("Det", ["square"], ["det"]),
@@ -72,11 +73,50 @@ def test_a_node_without_a_rule_is_named(mode: str) -> None:
     assert other.method == "forward mode"
     assert other.numerical_nodes == []
     assert any("no exact rule for make_det (Det)" in each for each in report.assumptions)
-    if mode == "jvp":
-        assert det.method == "forward mode"
-        assert any("make_det" in each for each in det.numerical_nodes)
-    else:
-        assert det.method == "finite differences"
+    assert det.method == "forward mode"
+    assert any("make_det" in each for each in det.numerical_nodes)
+
+
+def test_what_differencing_one_node_leaves_uncertain_is_in_the_floor() -> None:
+    """Norms over windows, of which the last ones are cut off: no rule covers those."""
+    node = networks.node("LpPool", ["x"], ["y"])
+    for key, each in {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "p": 2}.items():
+        node.attribute.append(helper.make_attribute(key, each))
+    proto = networks.model([node], {"x": (networks.FLOAT, ["N", 1, 5, 5])}, ["y"], {}, opset=18)
+    data = normal(10, 25).reshape(-1, 1, 5, 5)
+    report = analyse(proto, data, samples=1)
+    record = _jacobian(by_name(report)["y"])
+    assert record.method == "forward mode"
+    assert record.numerical_nodes
+    (sample,) = record.samples
+    assert sample.spectrum is not None
+    x = data[sample.sample, 0].astype(np.float64)
+    truth = np.zeros((9, 5, 5))
+    for place, (row, column) in enumerate(np.ndindex(3, 3)):
+        window = np.s_[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        truth[place][window] = x[window] / np.linalg.norm(x[window])
+    values = np.linalg.svd(truth.reshape(9, 25), compute_uv=False)
+    found = np.array(sample.spectrum.values[:9])
+    assert 0 < sample.spectrum.floor < 1e-2
+    np.testing.assert_allclose(found, values, atol=sample.spectrum.floor)
+
+
+def test_exact_derivatives_or_none() -> None:
+    """Asked for exact derivatives, nothing is measured in another way."""
+    nodes = [
+        networks.node("Dropout", ["x", "", "on"], ["dropped"]),
+        networks.node("Relu", ["x"], ["other"]),
+    ]
+    inputs: dict[str, tuple[int, networks.Shape]] = {
+        "x": (networks.FLOAT, ["N", 12]),
+        "on": (TensorProto.BOOL, []),
+    }
+    proto = networks.model(nodes, inputs, ["dropped", "other"], {})
+    data = {"x": normal(20, 12), "on": np.zeros(20, bool)}
+    report = analyse(proto, data, jacobian="jvp")
+    assert [each.name for each in report.tensors] == ["other"]
+    (failure,) = report.coverage.failed
+    assert failure.reason.startswith("it has no exact derivative: make_dropped (Dropout): this")
 
 
 def test_both_methods_agree() -> None:

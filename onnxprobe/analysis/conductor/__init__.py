@@ -11,7 +11,8 @@ from typing import Any
 from onnxprobe.analysis.conductor.assembly import assemble_report
 from onnxprobe.analysis.conductor.link import InternalError, Link, WorkerLostError
 from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
-from onnxprobe.analysis.conductor.story import Progress, Story
+from onnxprobe.analysis.conductor.stage import Progress
+from onnxprobe.analysis.conductor.story import Story
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.errors import RunError
 from onnxprobe.record import Report
@@ -77,16 +78,16 @@ def conduct(
     try:
         story.run()
     except (KeyboardInterrupt, SystemExit, RunError) as error:
-        if story.findings.opening is None:
+        if story.stage.findings.opening is None:
             raise
         cause = error
         said = "terminated" if isinstance(error, SystemExit) else str(error)
-        story.findings.interrupted = said or "interrupted"
+        story.stage.findings.interrupted = said or "interrupted"
     finally:
-        story.link.close()
+        story.stage.link.close()
     elapsed_s = time.monotonic() - clock
-    report = assemble_report(story.findings, configuration, subject.paths, started, elapsed_s)
-    return Conclusion(report, cause, story.link.chatter)
+    report = assemble_report(story.stage.findings, configuration, subject.paths, started, elapsed_s)
+    return Conclusion(report, cause, story.stage.link.chatter)
 
 
 def expose(
@@ -128,6 +129,7 @@ def derive(
     *,
     wrt: Sequence[str] = (),
     tensors: Sequence[str] = (),
+    straight_through: bool = False,
     allow_links: bool = False,
     silence_s: float = 600.0,
 ) -> dict[str, Any]:
@@ -140,6 +142,7 @@ def derive(
         data_out: Where to write that file.
         wrt: Sources; every float input if empty.
         tensors: Whose tangents become outputs; the model's float outputs if empty.
+        straight_through: Whether derivatives pass straight through rounding.
         allow_links: Whether external data may be reached through links.
         silence_s: How long the child process may say nothing.
 
@@ -152,6 +155,7 @@ def derive(
         "data_out": str(data_out.absolute()),
         "wrt": list(wrt),
         "tensors": list(tensors),
+        "straight_through": straight_through,
         "allow_links": allow_links,
     }
     return _ask("derive_model", model, params, silence_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from onnxprobe.analysis.conductor.findings import Findings
+from onnxprobe.analysis.conductor.selfcheck import check_ranks
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.messages import CatalogueEntry, Layout
 from onnxprobe.record import (
@@ -34,6 +35,7 @@ _PRECEDENCE: tuple[Status, ...] = (
     "not differentiable",
     "at least",
     "saturated",
+    "rescaled",
 )
 
 
@@ -58,6 +60,7 @@ def assemble_report(
     """
     opening = findings.opening
     assert opening is not None
+    self_check = check_ranks(findings)
     tensors: list[TensorRecord] = []
     skipped: list[Omission] = []
     failed: list[Omission] = []
@@ -80,6 +83,7 @@ def assemble_report(
         coverage=Coverage(
             tensors=len(opening.entries), analysed=len(tensors), skipped=skipped, failed=failed
         ),
+        self_check=self_check,
         assumptions=findings.assumptions,
         run=RunRecord(
             configuration=configuration.model_dump(mode="json"),
@@ -98,13 +102,17 @@ def _tensor(findings: Findings, entry: CatalogueEntry) -> TensorRecord | str:
     stand_in = findings.groups.measured_as.get(entry.name)
     if entry.name in findings.failed:
         return findings.failed[entry.name]
+    base = findings.groups.differentiated_as(stand_in) if stand_in is not None else None
+    for other in (stand_in, base):
+        if other is not None and other in findings.failed:
+            return findings.failed[other]
     if layout is None or stand_in is None or stand_in not in findings.activations:
-        return findings.failed.get(stand_in or "", _UNFINISHED)
+        return _UNFINISHED
+    assert base is not None
     measured = findings.activations[stand_in]
-    base = findings.groups.differentiated_as(stand_in)
     jacobian = _jacobian(findings, stand_in, base, layout, measured.dof)
     if jacobian is None:
-        return findings.failed.get(stand_in) or findings.failed.get(base) or _UNFINISHED
+        return _UNFINISHED
     dof = measured.dof.model_copy()
     whole = findings.source.dof.value if findings.source else None
     dof.share = dof.value / whole if dof.value is not None and whole else None
@@ -151,6 +159,7 @@ def _jacobian(
     record = answer.jacobian.model_copy()
     if record.method == "forward mode":
         record.numerical_nodes = findings.numerical.get(base, [])
+        record.straight_through = findings.entries[base].straight
     flat = all(each.frobenius is not None and each.frobenius[2] == 0 for each in record.samples)
     if flat and dof.status != "constant":
         # It varies over the samples, and no direction at any sample moves it.

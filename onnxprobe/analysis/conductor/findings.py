@@ -38,6 +38,9 @@ class Findings:
         source_size: Elements of the source.
         directions: Main directions of the Jacobians.
         output_difference: Largest difference of an output between exposed and unmodified model.
+        forward: Tensors that are differentiated in forward mode.
+        numerical: By such a tensor, the nodes in front of it without an exact rule.
+        underived: Why a tensor is not among them.
         optimised: Whether derivatives were taken through optimised graphs, chunk by chunk.
         optimised_difference: How far these moved a tensor.
         assumptions: What was taken for granted.
@@ -59,6 +62,7 @@ class Findings:
     output_difference: float = 0.0
     forward: set[str] = field(default_factory=set)
     numerical: dict[str, list[str]] = field(default_factory=dict)
+    underived: dict[str, str] = field(default_factory=dict)
     optimised: list[bool] = field(default_factory=list)
     optimised_difference: float = 0.0
     assumptions: list[str] = field(default_factory=list)

@@ -80,6 +80,7 @@ def ways_to_derive(study: Study, layouts: Sequence[Layout]) -> DerivationAnswer:
         numerical=[name for name in names if name in derived.tangents and name in outcome.inexact],
         failed={name: outcome.failed[name] for name in names if name in outcome.failed},
         nodes=[f"{each.node} ({each.operator}): {each.reason}" for each in outcome.numerical],
+        straight=len(outcome.straight),
     )
 
 
@@ -137,6 +138,7 @@ def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:
         [layout.name for layout in layouts],
         keep_outputs=False,
         known=_conditions(study),
+        straight_through=study.configuration.straight_through,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
@@ -14,6 +14,7 @@ from onnxprobe.graph import (
     Reach,
     Sharing,
     TensorInfo,
+    behind_rounding,
     catalogue,
     find_sharing,
     random_nodes,
@@ -97,7 +98,10 @@ def _entries(study: Study) -> list[CatalogueEntry]:
     graph, types = study.graph, study.types
     infos = catalogue(graph, types)
     fed = trace(graph, [kind.name for kind in graph.inputs], types)
-    reached = trace(study.smooth_graph, study.source_names, types)
+    straight = study.configuration.straight_through
+    reached = trace(study.smooth_graph, study.source_names, types, straight_through=straight)
+    smooth = {name for name, reach in reached.items() if reach is Reach.SMOOTH}
+    rounded = behind_rounding(study.smooth_graph, smooth) if straight else frozenset()
     found = find_sharing(graph, types)
     # A source is where derivatives start: it shares nothing with what it was computed from.
     own = set(study.source_names)
@@ -105,13 +109,14 @@ def _entries(study: Study) -> list[CatalogueEntry]:
         {name: origin for name, origin in found.same.items() if name not in own},
         {name: origin for name, origin in found.shifted.items() if name not in own},
     )
-    return [_entry(info, fed, reached, sharing, graph) for info in infos]
+    return [_entry(info, fed, reached, rounded, sharing, graph) for info in infos]
 
 
 def _entry(
     info: TensorInfo,
     fed: Mapping[str, Reach],
     reached: Mapping[str, Reach],
+    rounded: Collection[str],
     sharing: Sharing,
     graph: Graph,
 ) -> CatalogueEntry:
@@ -129,6 +134,7 @@ def _entry(
         is_output=info.is_output,
         skip=skip,
         reach=reached[info.name].value if info.name in reached else "none",
+        straight=info.name in rounded,
         same_as=origin if origin != info.name else None,
         shift_of=sharing.shifted.get(info.name),
     )

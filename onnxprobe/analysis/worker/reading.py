@@ -29,6 +29,8 @@ from onnxprobe.spectrum import (
 
 __all__ = ["Reading", "jacobian_record", "levels", "read_observation", "weigh"]
 
+# Of float32: below this share of the largest one, no singular value is known at all.
+UNIT_ROUNDING = 2.0**-24
 # How far the smallest counted singular value must stand above the floor for a rank to be resolved.
 _RESOLVED_GAP = 10.0
 _SPECTRAL_MEASURES = (
@@ -249,10 +251,13 @@ def _sample(index: int, reading: Reading, tolerance: float, largest: int) -> Jac
         return JacobianSample(sample=index, status="non-finite")
     rank = numerical_rank(reading.spectrum, tolerance)
     is_open = _is_open(rank, reading.spectrum, largest, resolved=reading.resolved)
+    values = reading.spectrum.values
     return JacobianSample(
         sample=index,
         status="at least" if is_open else "ok",
         spectrum=spectrum_record(reading.spectrum),
         rank=rank.value,
+        resolved=reading.spectrum.resolved_count,
+        rank_at_rounding=int(np.count_nonzero(values > UNIT_ROUNDING * reading.spectrum.largest)),
         frobenius=[float(np.sqrt(each)) for each in reading.energy],
     )

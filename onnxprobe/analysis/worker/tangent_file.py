@@ -29,8 +29,9 @@ from onnxprobe.types import TensorType
 
 __all__ = ["NUMERICAL_NODES", "derive_model"]
 
-# Metadata entry of a derived model: a JSON list of node names.
+# Metadata entries of a derived model: JSON lists of node names.
 NUMERICAL_NODES = "onnxprobe.numerical_nodes"
+STRAIGHT_THROUGH = "onnxprobe.straight_through"
 
 
 def derive_model(
@@ -41,6 +42,7 @@ def derive_model(
     *,
     wrt: Sequence[str],
     tensors: Sequence[str],
+    straight_through: bool,
     allow_links: bool,
 ) -> dict[str, Any]:
     """Write a model that also computes tangents.
@@ -52,6 +54,7 @@ def derive_model(
         data_out: Where to write that file.
         wrt: Sources; every float input if empty.
         tensors: Whose tangents become outputs; the float outputs of the model if empty.
+        straight_through: Whether derivatives pass straight through rounding.
         allow_links: Whether external data may be reached through links.
 
     Returns:
@@ -70,7 +73,7 @@ def derive_model(
     _check_tensors(graph, types, tensors)
     sources = _sources(graph, types, wrt)
     wanted = list(tensors) or _float_outputs(graph, types)
-    derived = differentiate(graph, types, sources, wanted)
+    derived = differentiate(graph, types, sources, wanted, straight_through=straight_through)
     for name in wanted:
         if name in derived.outcome.failed:
             raise ModelError(
@@ -78,7 +81,7 @@ def derive_model(
                 "name other tensors with --tensors"
             )
     numerical = derived.outcome.numerical
-    _describe(derived, [each.node for each in numerical])
+    _describe(derived)
     written = write_model(derived.proto, derived.weights, out, data_name, data_out)
     return {
         "sources": derived.sources,
@@ -88,11 +91,18 @@ def derive_model(
     }
 
 
-def _describe(derived: Differentiated, numerical: Sequence[str]) -> None:
-    kept = [entry for entry in derived.proto.metadata_props if entry.key != NUMERICAL_NODES]
-    del derived.proto.metadata_props[:]
-    derived.proto.metadata_props.extend(kept)
-    derived.proto.metadata_props.add(key=NUMERICAL_NODES, value=json.dumps(list(numerical)))
+def _describe(derived: Differentiated) -> None:
+    """Say in the metadata of a derived model what is not exact about it."""
+    outcome = derived.outcome
+    said = {NUMERICAL_NODES: [each.node for each in outcome.numerical]}
+    if outcome.straight:
+        said[STRAIGHT_THROUGH] = outcome.straight
+    entries = derived.proto.metadata_props
+    for place in reversed(range(len(entries))):
+        if entries[place].key in (NUMERICAL_NODES, STRAIGHT_THROUGH):
+            del entries[place]
+    for key, nodes in said.items():
+        entries.add(key=key, value=json.dumps(nodes))
 
 
 def _sources(graph: Graph, types: dict[str, TensorType], wrt: Sequence[str]) -> list[str]:

@@ -70,12 +70,14 @@ class Outcome:
         inexact: Tensors behind such nodes.
         failed: Why a tensor has no derivative, for those that should.
         depths: Operators on the longest path from a source, for tensors with a tangent.
+        straight: Nodes whose rounding was passed straight through.
     """
 
     numerical: list[Fallback] = field(default_factory=list)
     inexact: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     depths: dict[str, int] = field(default_factory=dict)
+    straight: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -90,6 +92,7 @@ class Scope:
         directions: The number of directions as a vector of one element.
         opsets: Versions by domain.
         walk: Differentiates nodes in order within a scope.
+        straight_through: Whether derivatives pass straight through rounding.
         outcome: What became of them.
     """
 
@@ -99,6 +102,7 @@ class Scope:
     directions: Value
     opsets: Mapping[str, int]
     walk: Callable[[Scope, Iterable[NodeProto]], None]
+    straight_through: bool = False
     outcome: Outcome = field(default_factory=Outcome)
     tangents: dict[str, Tangent] = field(default_factory=dict)
 

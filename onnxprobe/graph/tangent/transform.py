@@ -32,6 +32,7 @@ from onnxprobe.graph.tangent.registry import (
 )
 from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
 from onnxprobe.graph.tangent.statics import Statics
+from onnxprobe.graph.tangent.straight import pass_straight_through, quantiser_of
 from onnxprobe.types import Array, TensorType
 
 __all__ = ["Differentiated", "differentiate"]
@@ -76,26 +77,28 @@ def _differentiate_node(scope: Scope, node: NodeProto) -> None:
     if bad is not None:
         why = outcome.failed[bad]
         outcome.failed.update((name, why) for name in outputs if scope.is_real(name))
-    if not any(name in scope.tangents for name in read):
+    quantiser = quantiser_of(scope, node)
+    if quantiser is None and not any(name in scope.tangents for name in read):
         return
     if not any(scope.is_real(name) for name in outputs):
         return
     if is_flat(node):
         return
+    if quantiser is not None:
+        read = [quantiser.input[0]]
     inexact = any(name in outcome.inexact for name in read)
     before = len(outcome.numerical)
-    view = Node(node, scope)
     label, operator = node.name or outputs[0], walk.operator_name(node)
-    results = _exact(view)
-    if isinstance(results, NoRuleError):
-        reason = results
-        try:
-            results = _numerical(view, reason)
-        except NoRuleError as error:
-            why = _told(label, operator, error)
-            outcome.failed.update((name, why) for name in outputs if scope.is_real(name))
-            return
-        outcome.numerical.append(Fallback(label, operator, str(reason)))
+    try:
+        if quantiser is not None:
+            results: Sequence[Result] = [pass_straight_through(scope, quantiser, node)]
+            outcome.straight.append(label)
+        else:
+            results = _results(Node(node, scope), label, operator)
+    except NoRuleError as error:
+        why = _told(label, operator, error)
+        outcome.failed.update((name, why) for name in outputs if scope.is_real(name))
+        return
     depth = 1 + max(outcome.depths.get(name, 0) for name in read)
     for name, result in zip(node.output, results, strict=False):
         if not name or result is None or not scope.is_real(name) or name in scope.tangents:
@@ -107,6 +110,16 @@ def _differentiate_node(scope: Scope, node: NodeProto) -> None:
         outcome.depths[name] = depth
         if inexact or len(outcome.numerical) > before:
             outcome.inexact.add(name)
+
+
+def _results(node: Node, label: str, operator: str) -> Sequence[Result]:
+    """Return the tangents of a node's outputs: exact ones, or by differences of it alone."""
+    results = _exact(node)
+    if isinstance(results, NoRuleError):
+        reason = results
+        results = _numerical(node, reason)
+        node.scope.outcome.numerical.append(Fallback(label, operator, str(reason)))
+    return results
 
 
 # Joins the name of a node to what happened inside it.
@@ -207,6 +220,7 @@ def differentiate(
     *,
     keep_outputs: bool = True,
     known: Mapping[str, Array] | None = None,
+    straight_through: bool = False,
 ) -> Differentiated:
     """Extend a graph by tangents.
 
@@ -219,6 +233,8 @@ def differentiate(
             zeros.
         keep_outputs: Whether the outputs of the graph stay outputs, before the tangents.
         known: Values that tensors have wherever the graph will be run.
+        straight_through: Whether pairs of QuantizeLinear and DequantizeLinear are differentiated as
+            if they did not round.
 
     Returns:
         The extended model; nodes that no output needs are left out.
@@ -249,7 +265,7 @@ def differentiate(
     count = emitter.slice(emitter.shape(first), 0, 1)
     opsets = {**graph.opsets, "ai.onnx": opset}
     statics = Statics(graph, emitter, kinds, opsets, known or {})
-    scope = Scope(emitter, kinds, statics, count, opsets, _walk)
+    scope = Scope(emitter, kinds, statics, count, opsets, _walk, straight_through)
     for name in sources:
         dtype = scope.dtype(name) or "float32"
         scope.tangents[name] = Tangent(lead=Value(emitter, inputs[name], dtype))
