@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ def derive(
     wrt: Sequence[str] | None = None,
     tensors: Sequence[str] | None = None,
     *,
+    sizes: Mapping[str, int] | None = None,
     straight_through: bool = False,
     allow_links: bool = False,
 ) -> ModelProto:
@@ -30,6 +31,8 @@ def derive(
         model: Path of an ``.onnx`` file, or a ``ModelProto``.
         wrt: Sources: float inputs or inner float tensors; every float input if not given.
         tensors: Whose tangents become outputs; the model's float outputs if not given.
+        sizes: Sizes of dimensions that the model leaves open, by name or ``INPUT[AXIS]``; they are
+            fixed in what is returned.
         straight_through: Whether pairs of QuantizeLinear and DequantizeLinear are differentiated as
             if they did not round; metadata entry ``onnxprobe.straight_through`` lists them.
         allow_links: Whether external data may be reached through links.
@@ -54,6 +57,7 @@ def derive(
             path.with_name(f"{path.name}.data"),
             wrt=tuple(wrt or ()),
             tensors=tuple(tensors or ()),
+            sizes=sizes,
             straight_through=straight_through,
             allow_links=allow_links,
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from onnxprobe.cli import values
+
 __all__ = ["derive"]
 
 
@@ -19,6 +21,14 @@ __all__ = ["derive"]
     "--tensors",
     multiple=True,
     help="A tensor whose tangent becomes an output. [default: the model's float outputs]",
+)
+@click.option(
+    "--set",
+    "sizes",
+    type=values.setting,
+    metavar="NAME=SIZE",
+    multiple=True,
+    help="Fix a dimension that the model leaves open; INPUT[AXIS]=SIZE for one without a name.",
 )
 @click.option(
     "--straight-through",
@@ -35,6 +45,7 @@ def derive(
     output: Path,
     wrt: tuple[str, ...],
     tensors: tuple[str, ...],
+    sizes: tuple[tuple[str, int], ...],
     straight_through: bool,
     allow_linked_data: bool,
 ) -> None:
@@ -56,6 +67,7 @@ def derive(
             weights.temporary,
             wrt=wrt,
             tensors=tensors,
+            sizes=dict(sizes),
             straight_through=straight_through,
             allow_links=allow_linked_data,
         )

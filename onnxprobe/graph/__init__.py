@@ -11,6 +11,7 @@ from onnxprobe.graph.model import Graph
 from onnxprobe.graph.rounding import behind_rounding
 from onnxprobe.graph.save import write_model
 from onnxprobe.graph.sharing import Sharing, find_sharing
+from onnxprobe.graph.sizes import fix_sizes
 from onnxprobe.graph.sources import (
     ChosenSource,
     Lookup,
@@ -43,6 +44,7 @@ __all__ = [
     "expose_all",
     "expose_tensors",
     "find_sharing",
+    "fix_sizes",
     "has_half_precision",
     "index_limits",
     "infer_types",

@@ -1,6 +1,7 @@
 """Where samples come from: arrays, folders of pictures, or the declared types alone."""
 
 from onnxprobe.inputs.assignment import Data, Given
+from onnxprobe.inputs.dimensions import set_dimensions
 from onnxprobe.inputs.geometry import Geometry, find_geometry
 from onnxprobe.inputs.loading import DATA_LIMIT, SYNTHETIC_LIMIT, load_samples
 from onnxprobe.inputs.natural_noise import CHANNEL_CORRELATION, dct_power, draw_natural_noise
@@ -37,5 +38,6 @@ __all__ = [
     "picture_moments",
     "picture_slots",
     "resolve_signature",
+    "set_dimensions",
     "spread_indices",
 ]

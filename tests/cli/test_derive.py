@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import helper
 
 import onnxprobe
 from onnxprobe.cli.main import run
@@ -63,6 +64,59 @@ def test_a_tensor_that_no_source_reaches_has_zeros() -> None:
     *_, moved = session.run(None, {"x": np.ones((1, 12), np.float32), "y@tangent": seeds})
     assert moved.shape == (2, 1, 20)
     assert not moved.any()
+
+
+def _ambiguous() -> onnx.ModelProto:
+    """``x.squeeze(0)`` as exporters write it where the size of that axis is open."""
+    branches = {
+        "then_branch": networks.node("Squeeze", ["x"], ["a"]),
+        "else_branch": networks.node("Identity", ["x"], ["b"]),
+    }
+    choice = networks.node("If", ["alone"], ["y"])
+    for name, node in branches.items():
+        output = helper.make_tensor_value_info(node.output[0], networks.FLOAT, None)
+        choice.attribute.add(
+            name=name,
+            g=helper.make_graph([node], name, [], [output]),
+            type=onnx.AttributeProto.GRAPH,
+        )
+    nodes = [
+        networks.node("Shape", ["x"], ["shape"]),
+        networks.node("Gather", ["shape", "zero"], ["size"]),
+        networks.node("Equal", ["size", "one"], ["alone"]),
+        choice,
+        networks.node("Softmax", ["y"], ["z"], axis=-1),
+    ]
+    weights = {"zero": np.array(0), "one": np.array(1)}
+    return networks.model(nodes, {"x": (networks.FLOAT, ["k", 3])}, ["z"], weights)
+
+
+def test_open_sizes_can_be_fixed() -> None:
+    """With the size of the axis known, so is the branch."""
+    derived = onnxprobe.derive(_ambiguous(), sizes={"k": 1}, tensors=["z"])
+    sizes = derived.graph.input[0].type.tensor_type.shape.dim
+    assert [each.dim_value for each in sizes] == [1, 3]
+    session = onnxruntime.InferenceSession(derived.SerializeToString())
+    x, vectors = np.array([[0.1, 0.4, -0.3]], np.float32), np.eye(3, dtype=np.float32)
+    _, moved = session.run(None, {"x": x, "x@tangent": vectors[:, None]})
+    soft = np.exp(x[0]) / np.exp(x[0]).sum()
+    np.testing.assert_allclose(moved, np.diag(soft) - np.outer(soft, soft), atol=1e-6)
+
+
+def test_a_symbol_of_the_model_is_not_taken_for_the_number_of_directions() -> None:
+    derived = onnxprobe.derive(_ambiguous(), tensors=["x"])
+    sizes = derived.graph.input[1].type.tensor_type.shape.dim
+    assert [each.dim_param or each.dim_value for each in sizes] == ["k2", "k", 3]
+
+
+def test_a_size_that_does_not_exist_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(ROOT / "models" / "digits_cnn_torch.onnx")
+    out = tmp_path / "derived.onnx"
+    assert run(["derive", model, "-o", str(out), "--set", "bach=2"]) == 2
+    assert "--set names dimension 'bach', which the model does not have" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,7 @@ def derive(
     *,
     wrt: Sequence[str] = (),
     tensors: Sequence[str] = (),
+    sizes: Mapping[str, int] | None = None,
     straight_through: bool = False,
     allow_links: bool = False,
     silence_s: float = 600.0,
@@ -142,6 +143,7 @@ def derive(
         data_out: Where to write that file.
         wrt: Sources; every float input if empty.
         tensors: Whose tangents become outputs; the model's float outputs if empty.
+        sizes: Sizes of open dimensions, by symbol or ``INPUT[AXIS]``.
         straight_through: Whether derivatives pass straight through rounding.
         allow_links: Whether external data may be reached through links.
         silence_s: How long the child process may say nothing.
@@ -155,6 +157,7 @@ def derive(
         "data_out": str(data_out.absolute()),
         "wrt": list(wrt),
         "tensors": list(tensors),
+        "sizes": dict(sizes or {}),
         "straight_through": straight_through,
         "allow_links": allow_links,
     }

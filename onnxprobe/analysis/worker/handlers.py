@@ -142,6 +142,7 @@ class _Desk:
             Path(params["data_out"]),
             wrt=params["wrt"],
             tensors=params["tensors"],
+            sizes=params["sizes"],
             straight_through=params["straight_through"],
             allow_links=params["allow_links"],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,12 +19,14 @@ from onnxprobe.graph import (
     Graph,
     choose_source,
     differentiate,
+    fix_sizes,
     has_half_precision,
     infer_types,
     source_inputs,
     upcast_graph,
     write_model,
 )
+from onnxprobe.inputs import set_dimensions
 from onnxprobe.types import TensorType
 
 __all__ = ["NUMERICAL_NODES", "derive_model"]
@@ -42,6 +44,7 @@ def derive_model(
     *,
     wrt: Sequence[str],
     tensors: Sequence[str],
+    sizes: Mapping[str, int],
     straight_through: bool,
     allow_links: bool,
 ) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def derive_model(
         data_out: Where to write that file.
         wrt: Sources; every float input if empty.
         tensors: Whose tangents become outputs; the float outputs of the model if empty.
+        sizes: Sizes of open dimensions, by symbol or ``INPUT[AXIS]``; they are fixed in the file.
         straight_through: Whether derivatives pass straight through rounding.
         allow_links: Whether external data may be reached through links.
 
@@ -68,8 +72,11 @@ def derive_model(
     graph = open_graph(file, allow_links=allow_links)
     if has_half_precision(graph):
         graph = upcast_graph(graph)
+    fixed = set_dimensions(graph.inputs, sizes)
+    if sizes:
+        graph = fix_sizes(graph, {name: dims for name, dims in fixed.items() if dims})
     types = infer_types(graph, follow_shapes=True)
-    types |= _ranks_by_running(file, graph, types, allow_links=allow_links)
+    types |= _ranks_by_running(file, graph, types, sizes, allow_links=allow_links)
     _check_tensors(graph, types, tensors)
     sources = _sources(graph, types, wrt)
     wanted = list(tensors) or _float_outputs(graph, types)
@@ -78,7 +85,7 @@ def derive_model(
         if name in derived.outcome.failed:
             raise ModelError(
                 f"the derivative of {name!r} cannot be computed: {derived.outcome.failed[name]}; "
-                "name other tensors with --tensors"
+                "name other tensors with --tensors, or fix open sizes with --set"
             )
     numerical = derived.outcome.numerical
     _describe(derived)
@@ -147,14 +154,21 @@ def _float_outputs(graph: Graph, types: dict[str, TensorType]) -> list[str]:
 
 
 def _ranks_by_running(
-    file: ModelFile, graph: Graph, types: dict[str, TensorType], *, allow_links: bool
+    file: ModelFile,
+    graph: Graph,
+    types: dict[str, TensorType],
+    sizes: Mapping[str, int],
+    *,
+    allow_links: bool,
 ) -> dict[str, TensorType]:
     """Complete ranks that inference does not know by running the model on drawn inputs."""
     unknown = [name for name in graph.producers if name not in types or types[name].shape is None]
     unknown = [name for name in unknown if types.get(name, _TENSOR).kind == "tensor"]
     if not unknown:
         return {}
-    configuration = Configuration(data_limit=2, samples=1, device="cpu", allow_links=allow_links)
+    configuration = Configuration(
+        data_limit=2, samples=1, device="cpu", sizes=dict(sizes), allow_links=allow_links
+    )
     try:
         study, _ = open_study(file, configuration, None, infer=True, try_first=True)
         found = survey(study, unknown)

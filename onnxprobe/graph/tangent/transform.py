@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
@@ -13,6 +14,7 @@ from onnxprobe.graph.dtypes import REAL_TYPES, element_type
 from onnxprobe.graph.flow import branch_conditions
 from onnxprobe.graph.model import Graph, tensor_type
 from onnxprobe.graph.names import FreshNames
+from onnxprobe.graph.sizes import size_symbols
 from onnxprobe.graph.tangent.body import settled
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.expansion import expand_by_function
@@ -262,10 +264,10 @@ def differentiate(
     kinds |= types
     inputs = {name: fresh.name(f"{name}@tangent") for name in sources}
     first = Value(emitter, inputs[sources[0]], "float32")
-    count = emitter.slice(emitter.shape(first), 0, 1)
+    directions = emitter.slice(emitter.shape(first), 0, 1)
     opsets = {**graph.opsets, "ai.onnx": opset}
     statics = Statics(graph, emitter, kinds, opsets, known or {})
-    scope = Scope(emitter, kinds, statics, count, opsets, _walk, straight_through)
+    scope = Scope(emitter, kinds, statics, directions, opsets, _walk, straight_through)
     for name in sources:
         dtype = scope.dtype(name) or "float32"
         scope.tangents[name] = Tangent(lead=Value(emitter, inputs[name], dtype))
@@ -285,7 +287,9 @@ def differentiate(
             emitter.node("Identity", [scope.filled(name)], [tangents[name]])
     if not keep_outputs:
         del proto.graph.output[:]
-    _finish(proto, scope, inputs, tangents)
+    taken = size_symbols(graph)
+    symbol = next(name for name in _symbols() if name not in taken)
+    _finish(proto, scope, inputs, tangents, symbol)
     return Differentiated(
         proto,
         {
@@ -299,11 +303,18 @@ def differentiate(
     )
 
 
+def _symbols() -> Iterator[str]:
+    """Name the number of directions, and name it otherwise where the model means something else."""
+    yield "k"
+    yield from (f"k{number}" for number in count(2))
+
+
 def _finish(
     proto: ModelProto,
     scope: Scope,
     inputs: Mapping[str, str],
     tangents: Mapping[str, str],
+    symbol: str,
 ) -> None:
     graph, emitter = proto.graph, scope.emitter
     order = walk.topological_order(graph.node)
@@ -317,9 +328,9 @@ def _finish(
     _drop_unread(graph, read.union(outputs))
     graph.initializer.extend(each for each in emitter.initializers if each.name in read)
     for name, tangent in inputs.items():
-        graph.input.append(_info(scope, name, tangent))
+        graph.input.append(_info(scope, name, tangent, symbol))
     for name, tangent in tangents.items():
-        graph.output.append(_info(scope, name, tangent))
+        graph.output.append(_info(scope, name, tangent, symbol))
     written = {node.domain for node in kept}
     present = {entry.domain for entry in proto.opset_import}
     proto.opset_import.extend(
@@ -339,8 +350,8 @@ def _drop_unread(graph: GraphProto, read: Collection[str]) -> None:
             del graph.input[place]
 
 
-def _info(scope: Scope, name: str, tangent: str) -> ValueInfoProto:
+def _info(scope: Scope, name: str, tangent: str, symbol: str) -> ValueInfoProto:
     kind = scope.types.get(name)
     dtype = element_type((kind and kind.dtype) or "float32")
-    shape = None if kind is None or kind.shape is None else ["k", *kind.shape]
+    shape = None if kind is None or kind.shape is None else [symbol, *kind.shape]
     return helper.make_tensor_value_info(tangent, dtype, shape)
