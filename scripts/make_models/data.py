@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from extents import GREY_LEVELS
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-CLASSES = 10
-GREY_LEVELS = 17
 TEST_IMAGES = 500
 SPLIT_SEED = 0
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from data import CLASSES, Digits, split_digits
+from data import Digits, split_digits
+from extents import CLASSES
 from jax import Array
 from jax2onnx import to_onnx
 from model_file import save_model

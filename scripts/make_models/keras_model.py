@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import onnx
 import tensorflow as tf
-from data import CLASSES, split_digits
+from data import split_digits
+from extents import CLASSES
 from keras import layers
 from model_file import save_model
 

@@ -1,7 +1,7 @@
 """The PyTorch networks, written the way a small project would write them."""
 
 import torch
-from data import CLASSES, GREY_LEVELS
+from extents import CLASSES, GREY_LEVELS
 from torch import Tensor, nn
 from torch.nn import functional
 
