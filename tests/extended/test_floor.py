@@ -44,7 +44,7 @@ def test_the_floor_is_neither_optimistic_nor_over_cautious(build: Any) -> None:
         spectrum = tensor.jacobian.samples[0].spectrum
         assert spectrum is not None
         values = np.linalg.svd(truth[tensor.name], compute_uv=False)
-        # The Gram matrix of the smaller side may be that of the directions, of which there are more.
+        # The Gram matrix may be that of the directions, of which there are more than elements.
         whole = np.zeros(max(values.size, spectrum.size))
         whole[: values.size] = values
         error = np.abs(np.array(spectrum.values) - whole[spectrum.indices]).max()
