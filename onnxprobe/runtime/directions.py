@@ -23,11 +23,19 @@ class TangentOutput:
         tensor: The tensor.
         output: The session's output.
         shape: Shape of the tensor.
+        folded: Whether the directions ride on its first axis, and not on one in front of it.
     """
 
     tensor: str
     output: str
     shape: tuple[int, ...]
+    folded: bool = False
+
+    def shape_of(self, count: int) -> tuple[int, ...]:
+        """Return the shape in which some number of directions comes out."""
+        if self.folded:
+            return (count * self.shape[0], *self.shape[1:])
+        return (count, *self.shape)
 
 
 class DirectionRunner:
@@ -94,6 +102,6 @@ class DirectionRunner:
                 self._memory[each.tensor] = np.empty(size * count, dtype)
             array = self._memory[each.tensor][: size * count]
             self._results[each.tensor] = array.reshape(count, size)
-            shape = (count, *each.shape)
+            shape = each.shape_of(count)
             binding.bind_output(each.output, "cpu", 0, dtype, shape, array.ctypes.data)
         self._binding, self._bound = binding, count

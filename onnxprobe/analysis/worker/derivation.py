@@ -51,7 +51,12 @@ class Derivation:
         shapes = _source_shapes(study)
         sources = {name: (inner, shapes[name]) for name, inner in self.derived.sources.items()}
         outputs = [
-            TangentOutput(each.name, self.derived.tangents[each.name], tuple(each.shape))
+            TangentOutput(
+                each.name,
+                self.derived.tangents[each.name],
+                tuple(each.shape),
+                each.name in self.derived.folded,
+            )
             for each in self.layouts
         ]
         return DirectionRunner(self.session, feeds, sources, outputs)
@@ -137,6 +142,7 @@ def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:
         study.source_names,
         [layout.name for layout in layouts],
         keep_outputs=False,
+        as_computed=True,
         known=_conditions(study),
         straight_through=study.configuration.straight_through,
     )

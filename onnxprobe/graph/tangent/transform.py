@@ -53,6 +53,7 @@ class Differentiated:
         tangents: Names of the tangents' outputs by tensor; a tensor without one has derivative
             zero.
         sources: Names of the tangents' inputs by source.
+        folded: Tensors whose tangents come out in the shape (k·S₀, S₁, ...).
         outcome: Which nodes have no exact rule, and what that means for tensors.
     """
 
@@ -60,6 +61,7 @@ class Differentiated:
     weights: Mapping[str, Array]
     tangents: dict[str, str]
     sources: dict[str, str]
+    folded: frozenset[str]
     outcome: Outcome
 
 
@@ -223,6 +225,7 @@ def differentiate(
     keep_outputs: bool = True,
     known: Mapping[str, Array] | None = None,
     straight_through: bool = False,
+    as_computed: bool = False,
 ) -> Differentiated:
     """Extend a graph by tangents.
 
@@ -237,6 +240,8 @@ def differentiate(
         known: Values that tensors have wherever the graph will be run.
         straight_through: Whether pairs of QuantizeLinear and DequantizeLinear are differentiated as
             if they did not round.
+        as_computed: Whether tangents keep the names and shapes that they are computed in, which
+            saves a copy of each: (k, *S), or (k·S₀, S₁, ...), the same elements in the same order.
 
     Returns:
         The extended model; nodes that no output needs are left out.
@@ -279,17 +284,28 @@ def differentiate(
     wanted = targets
     if wanted is None:
         wanted = [name for name in graph.outputs if scope.dtype(name) in REAL_TYPES]
-    tangents = {}
+    tangents: dict[str, str] = {}
+    folded: set[str] = set()
+    taken = set(inputs.values())
     for name in wanted:
-        if name not in scope.outcome.failed:
-            # A source that is also a target has its name taken by the input.
-            tangents[name] = fresh.name(f"{name}@tangent")
-            emitter.node("Identity", [scope.filled(name)], [tangents[name]])
+        if name in scope.outcome.failed:
+            continue
+        found = scope.tangents.get(name)
+        if as_computed and found is not None:
+            value = found.fold or found.lead
+            if value is not None and value.name not in taken:
+                tangents[name] = value.name
+                taken.add(value.name)
+                folded.update([name] if found.fold else [])
+                continue
+        # A source that is also a target has its name taken by the input.
+        tangents[name] = fresh.name(f"{name}@tangent")
+        emitter.node("Identity", [scope.filled(name)], [tangents[name]])
     if not keep_outputs:
         del proto.graph.output[:]
-    taken = size_symbols(graph)
-    symbol = next(name for name in _symbols() if name not in taken)
-    _finish(proto, scope, inputs, tangents, symbol)
+    known_symbols = size_symbols(graph)
+    symbol = next(name for name in _symbols() if name not in known_symbols)
+    _finish(proto, scope, inputs, tangents, folded, symbol)
     return Differentiated(
         proto,
         {
@@ -299,6 +315,7 @@ def differentiate(
         },
         tangents,
         inputs,
+        frozenset(folded),
         scope.outcome,
     )
 
@@ -314,6 +331,7 @@ def _finish(
     scope: Scope,
     inputs: Mapping[str, str],
     tangents: Mapping[str, str],
+    folded: Collection[str],
     symbol: str,
 ) -> None:
     graph, emitter = proto.graph, scope.emitter
@@ -330,7 +348,11 @@ def _finish(
     for name, tangent in inputs.items():
         graph.input.append(_info(scope, name, tangent, symbol))
     for name, tangent in tangents.items():
-        graph.output.append(_info(scope, name, tangent, symbol))
+        if name in folded:
+            kind = element_type(scope.dtype(name) or "float32")
+            graph.output.append(helper.make_tensor_value_info(tangent, kind, None))
+        else:
+            graph.output.append(_info(scope, name, tangent, symbol))
     written = {node.domain for node in kept}
     present = {entry.domain for entry in proto.opset_import}
     proto.opset_import.extend(
