@@ -78,3 +78,10 @@ def derive(
     click.echo(f"{printable(str(output))}: {printable(given)} from {printable(taken)}")
     for line in found["numerical"]:
         click.echo(f"  numerical: {printable(line)}")
+    ranks = found["ranks_by_running"]
+    if ranks:
+        more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
+        click.echo(
+            f"  assumed: the rank of {printable(ranks[0])!r}{more}, as a run with drawn inputs "
+            "showed it; fix open sizes with --set if it depends on them"
+        )

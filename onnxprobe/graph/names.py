@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from onnxprobe.graph.model import Graph
 
-__all__ = ["FreshNames"]
+__all__ = ["FreshNames", "copied_from"]
+
+
+def copied_from(name: str) -> str:
+    """Return the name that a name was made of by numbering it.
+
+    Args:
+        name: Any name.
+
+    Returns:
+        The name without a number behind ``@``.
+
+    Example:
+        >>> copied_from("b@2"), copied_from("x@tangent")
+        ('b', 'x@tangent')
+    """
+    base, mark, number = name.rpartition("@")
+    return base if mark and number.isdecimal() else name
 
 
 class FreshNames:
@@ -30,8 +47,7 @@ class FreshNames:
             A name that this source never gives again.
         """
         # A copy of a copy is one more copy of the first.
-        base, mark, number = wanted.rpartition("@")
-        base = base if mark and number.isdecimal() else wanted
+        base = copied_from(wanted)
         copies = self._copies.get(base, 1)
         name = base if copies == 1 else f"{base}@{copies}"
         while name in self._taken or name in self._given:

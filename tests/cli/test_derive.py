@@ -91,6 +91,43 @@ def _ambiguous() -> onnx.ModelProto:
     return networks.model(nodes, {"x": (networks.FLOAT, ["k", 3])}, ["z"], weights)
 
 
+def _never_taken() -> onnx.ModelProto:
+    """An If whose branches both count, and in one of which no rank is known."""
+    branches = {
+        "then_branch": [networks.node("MatMul", ["x", "w"], ["a"])],
+        "else_branch": [
+            networks.node("Squeeze", ["x"], ["b"]),
+            networks.node("MatMul", ["b", "w"], ["c"]),
+        ],
+    }
+    choice = networks.node("If", ["fed"], ["y"])
+    for name, nodes in branches.items():
+        output = helper.make_tensor_value_info(nodes[-1].output[0], networks.FLOAT, None)
+        choice.attribute.add(
+            name=name,
+            g=helper.make_graph(nodes, name, [], [output]),
+            type=onnx.AttributeProto.GRAPH,
+        )
+    inputs: dict[str, tuple[int, networks.Shape]] = {
+        "x": (networks.FLOAT, ["rows", 3]),
+        "fed": (onnx.TensorProto.BOOL, []),
+    }
+    return networks.model([choice], inputs, ["y"], {"w": np.ones((3, 2), np.float32)})
+
+
+def test_a_rank_that_only_a_run_tells_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "model.onnx", tmp_path / "derived.onnx"
+    onnx.save(_ambiguous(), path)
+    assert run(["derive", str(path), "-o", str(out)]) == 0
+    _, said = capsys.readouterr().out.splitlines()
+    assert said == (
+        "  assumed: the rank of 'y' and 1 more, as a run with drawn inputs showed it; fix open "
+        "sizes with --set if it depends on them"
+    )
+
+
 def test_open_sizes_can_be_fixed() -> None:
     """With the size of the axis known, so is the branch."""
     derived = onnxprobe.derive(_ambiguous(), sizes={"k": 1}, tensors=["z"])
@@ -107,6 +144,37 @@ def test_a_symbol_of_the_model_is_not_taken_for_the_number_of_directions() -> No
     derived = onnxprobe.derive(_ambiguous(), tensors=["x"])
     sizes = derived.graph.input[1].type.tensor_type.shape.dim
     assert [each.dim_param or each.dim_value for each in sizes] == ["k2", "k", 3]
+
+
+@pytest.mark.parametrize(
+    ("proto", "sentence"),
+    [
+        (
+            _never_taken(),
+            "onnxprobe: the derivative of 'y' cannot be computed: make_y (If) holds make_c "
+            "(MatMul): the rank of 'b' is not known; fix open sizes with --set, or name tensors in "
+            "front of that node with --tensors\n",
+        ),
+        (
+            networks.model(
+                [networks.node("Dropout", ["x", "", "on"], ["z"])],
+                {"x": (networks.FLOAT, [2]), "on": (onnx.TensorProto.BOOL, [])},
+                ["z"],
+            ),
+            "onnxprobe: the derivative of 'z' cannot be computed: make_z (Dropout): this Dropout "
+            "may be switched on, and it does not give its mask: what it draws is not known; name "
+            "tensors in front of that node with --tensors\n",
+        ),
+    ],
+)
+def test_a_node_without_derivative_is_named_with_what_to_do(
+    proto: onnx.ModelProto, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "model.onnx", tmp_path / "derived.onnx"
+    onnx.save(proto, path)
+    assert run(["derive", str(path), "-o", str(out)]) == 3
+    assert capsys.readouterr().err == sentence
+    assert not out.exists()
 
 
 def test_a_size_that_does_not_exist_is_named(
@@ -127,6 +195,11 @@ def test_a_size_that_does_not_exist_is_named(
             ["--tensors", "logit"],
             2,
             "--tensors names 'logit', which is no tensor",
+        ),
+        (
+            ["--wrt", "tokens"],
+            2,
+            "--wrt names 'tokens', whose type is int64; derivatives need a float tensor: choose",
         ),
         ([], 2, "the model has no float input to differentiate by; name an inner float tensor"),
     ],

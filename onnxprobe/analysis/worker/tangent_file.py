@@ -63,7 +63,7 @@ def derive_model(
 
     Returns:
         Names of the tangents' inputs and outputs, nodes differentiated numerically with the
-        reasons, and bytes beside the model.
+        reasons, tensors whose rank only a run told, and bytes beside the model.
 
     Raises:
         DataError: If a source or tensor does not exist or is not real-valued.
@@ -76,16 +76,19 @@ def derive_model(
     if sizes:
         graph = fix_sizes(graph, {name: dims for name, dims in fixed.items() if dims})
     types = infer_types(graph, follow_shapes=True)
-    types |= _ranks_by_running(file, graph, types, sizes, allow_links=allow_links)
+    seen = _ranks_by_running(file, graph, types, sizes, allow_links=allow_links)
+    types |= seen
     _check_tensors(graph, types, tensors)
     sources = _sources(graph, types, wrt)
     wanted = list(tensors) or _float_outputs(graph, types)
     derived = differentiate(graph, types, sources, wanted, straight_through=straight_through)
     for name in wanted:
         if name in derived.outcome.failed:
+            reason = derived.outcome.failed[name]
+            unknown = "fix open sizes with --set, or " if "the rank of" in reason else ""
             raise ModelError(
-                f"the derivative of {name!r} cannot be computed: {derived.outcome.failed[name]}; "
-                "name other tensors with --tensors, or fix open sizes with --set"
+                f"the derivative of {name!r} cannot be computed: {reason}; {unknown}name tensors "
+                "in front of that node with --tensors"
             )
     numerical = derived.outcome.numerical
     _describe(derived)
@@ -94,6 +97,7 @@ def derive_model(
         "sources": derived.sources,
         "tangents": derived.tangents,
         "numerical": [f"{each.node} ({each.operator}): {each.reason}" for each in numerical],
+        "ranks_by_running": list(seen),
         "data_bytes": written,
     }
 

@@ -9,7 +9,14 @@ from typing import Any
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.lifting import lifted_linear
 from onnxprobe.graph.tangent.node import Node
-from onnxprobe.graph.tangent.registry import MICROSOFT, Expansions, NoRuleError, Result, Rules
+from onnxprobe.graph.tangent.registry import (
+    MICROSOFT,
+    Expansions,
+    NoRuleError,
+    NotDifferentiableError,
+    Result,
+    Rules,
+)
 
 __all__ = ["normalised", "refuse_outputs", "register"]
 
@@ -223,6 +230,23 @@ def _matmul_bits(node: Node) -> Sequence[Result]:
     return [Value(node.e, made, node.t().dtype)]
 
 
+def _matmul_floats(node: Node) -> Sequence[Result]:
+    """A product with weights of four bits, which only their codes and scales tell."""
+    node.only(0)
+    return [node.linear(node.t())]
+
+
+# These round what they multiply to integers, by a scale that moves with it.
+ROUNDING = (
+    "DynamicQuantizeLSTM DynamicQuantizeMatMul QMoE QOrderedAttention QOrderedGelu "
+    "QOrderedLayerNormalization QOrderedLongformerAttention QOrderedMatMul"
+)
+
+
+def _refuse_rounding(_: Node) -> Sequence[Result]:
+    raise NotDifferentiableError("it rounds what it multiplies to integers")
+
+
 def _linear(*places: int) -> Callable[[Node], Sequence[Result]]:
     return lambda node: [lifted_linear(node, *places)]
 
@@ -235,6 +259,8 @@ def register(rules: Rules, expansions: Expansions) -> None:
         expansions: Where expansions go.
     """
     rules.add("MatMulNBits", _matmul_bits, domain=MICROSOFT)
+    rules.add("MatMulBnb4 MatMulFpQ4", _matmul_floats, domain=MICROSOFT)
+    rules.add(ROUNDING, _refuse_rounding, domain=MICROSOFT)
     rules.add("GatherND GridSample Trilu UnfoldTensor", _linear(0), domain=MICROSOFT)
     for operator, expansion in {
         "BiasAdd": _bias_add,

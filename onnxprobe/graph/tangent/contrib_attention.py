@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 from onnxprobe.graph.tangent.contrib import normalised, refuse_outputs
-from onnxprobe.graph.tangent.emitter import Value
+from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import MICROSOFT, Expansions, NoRuleError
 
-__all__ = ["register"]
+__all__ = ["counted", "register", "rotated", "size_along"]
 
 # What stands in for scores that masks hide.
 _HIDDEN = -10000.0
@@ -24,16 +24,13 @@ def _heads(node: Node, value: Value) -> Value:
     return e.transpose(e.reshape(value, [0, 0, node.attr("num_heads"), -1]), [0, 2, 1, 3])
 
 
-def _size(node: Node, value: Value, axis: int) -> Value:
-    """Return one size as a value without axes."""
-    e = node.e
+def size_along(e: Emitter, value: Value, axis: int) -> Value:
+    """Return one size of a value as a value without axes."""
     return e.squeeze(e.slice(e.shape(value), axis, axis + 1), [0])
 
 
-def _range(node: Node, count: Value) -> Value:
-    e = node.e
-    if e.opset < 11:
-        raise NoRuleError("a range of computed length before opset 11")
+def counted(e: Emitter, count: Value) -> Value:
+    """Return the whole numbers from zero, as many as a value says."""
     return e.op("Range", e.scalar(0, "int64"), count, e.scalar(1, "int64"))
 
 
@@ -49,9 +46,9 @@ def _attend(node: Node, q: Value, k: Value, v: Value, width: int, mask: int, bia
     if node.has(bias):
         scores = scores + node.x(bias)
     if node.attr("unidirectional", 0):
-        total, own = (_size(node, each, 2) for each in (k, q))
-        ahead = e.unsqueeze(_range(node, total), [0])
-        behind = e.unsqueeze(_range(node, own) + (total - own), [1])
+        total, own = (size_along(node.e, each, 2) for each in (k, q))
+        ahead = e.unsqueeze(counted(e, total), [0])
+        behind = e.unsqueeze(counted(e, own) + (total - own), [1])
         lowest = float(np.finfo(np.float32).min)
         scores = e.where(e.compare("Greater", ahead, behind), lowest, scores)
     shares = e.op("Softmax", scores, axis=3)
@@ -73,7 +70,7 @@ def _padding(node: Node, place: int, keys: Value) -> Value | None:
     batch = node.shape()[0]
     if rank != 1 or batch is None or sizes[0] not in (batch, 2 * batch):
         raise NoRuleError(f"a mask of shape {sizes}")
-    places = e.unsqueeze(_range(node, _size(node, keys, 2)), [0, 1, 2])
+    places = e.unsqueeze(counted(e, size_along(e, keys, 2)), [0, 1, 2])
 
     def bounds(first: int) -> Value:
         return e.unsqueeze(e.slice(mask.cast("int64"), first, first + batch), [1, 2, 3])
@@ -138,6 +135,32 @@ def _multi_head_attention(node: Node) -> list[Value | None]:
     return [result, k, v]
 
 
+def rotated(e: Emitter, x: Value, cos: Value, sin: Value, half: int, *, interleaved: bool) -> Value:
+    """Turn pairs of elements by angles.
+
+    Args:
+        e: Where nodes go.
+        x: Four axes, the elements along the last one.
+        cos: Cosines of the angles, which broadcast to ``x`` with `half` elements.
+        sin: Their sines.
+        half: How many pairs there are; elements behind them stay.
+        interleaved: Whether the elements of a pair are neighbours.
+
+    Returns:
+        A value of the same shape.
+    """
+    if interleaved:
+        pairs = e.reshape(e.slice(x, 0, 2 * half, 3), [0, 0, 0, half, 2])
+        first, second = (e.gather(pairs, place, 4) for place in (0, 1))
+        both = [first * cos - second * sin, second * cos + first * sin]
+        mixed = e.concat([e.unsqueeze(each, [4]) for each in both], 4)
+        result = e.reshape(mixed, [0, 0, 0, 2 * half])
+    else:
+        first, second = e.slice(x, 0, half, 3), e.slice(x, half, 2 * half, 3)
+        result = e.concat([first * cos - second * sin, second * cos + first * sin], 3)
+    return e.concat([result, e.slice(x, 2 * half, np.iinfo(np.int64).max, 3)], 3)
+
+
 def _rotary(node: Node) -> list[Value | None]:
     """Turn pairs of elements by angles that belong to their position."""
     e, rank = node.e, node.rank()
@@ -150,25 +173,14 @@ def _rotary(node: Node) -> list[Value | None]:
         x = e.reshape(x, [0, 0, count, -1] if count else [0, 0, -1, 2 * half])
     wanted = node.x(1)
     if node.rank(1) == 1:
-        length = _size(node, node.x(), 1 if rank == 3 else 2)
-        wanted = e.unsqueeze(_range(node, length) + wanted, [0])
+        length = size_along(e, node.x(), 1 if rank == 3 else 2)
+        wanted = e.unsqueeze(counted(e, length) + wanted, [0])
     # Angles are aligned with heads, which stand behind the length or in front of it.
     cos, sin = (
         e.unsqueeze(e.op("Gather", node.x(place), wanted, axis=0), [2 if rank == 3 else 1])
         for place in (2, 3)
     )
-    turned = e.slice(x, 0, 2 * half, 3)
-    if node.attr("interleaved", 0):
-        pairs = e.reshape(turned, [0, 0, 0, half, 2])
-        first, second = (e.gather(pairs, place, 4) for place in (0, 1))
-        both = [first * cos - second * sin, second * cos + first * sin]
-        mixed = e.concat([e.unsqueeze(each, [4]) for each in both], 4)
-        result = e.reshape(mixed, [0, 0, 0, 2 * half])
-    else:
-        first, second = e.slice(x, 0, half, 3), e.slice(x, half, 2 * half, 3)
-        result = e.concat([first * cos - second * sin, second * cos + first * sin], 3)
-    if node.attr("rotary_embedding_dim", 0):
-        result = e.concat([result, e.slice(x, 2 * half, np.iinfo(np.int64).max, 3)], 3)
+    result = rotated(e, x, cos, sin, half, interleaved=bool(node.attr("interleaved", 0)))
     return [e.reshape(result, [0, 0, -1]) if rank == 3 else result]
 
 
@@ -183,7 +195,7 @@ def _embed_layer_norm(node: Node) -> list[Value | None]:
     if node.has(8):
         whole = whole + found(3, node.x(8))
     else:
-        whole = whole + found(3, _range(node, _size(node, node.x(0), 1)))
+        whole = whole + found(3, counted(e, size_along(e, node.x(0), 1)))
     if node.has(1) and node.has(4):
         whole = whole + found(4, node.x(1))
     result, _ = normalised(e, whole, [2], node.attr("epsilon", 1e-12))

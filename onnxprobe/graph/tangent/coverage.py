@@ -7,7 +7,8 @@ from typing import Any
 
 from onnx import defs
 
-from onnxprobe.graph.tangent.registry import ZERO, is_current
+from onnxprobe.graph.tangent.contrib import ROUNDING
+from onnxprobe.graph.tangent.registry import MICROSOFT, ZERO, is_current
 from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
 
 __all__ = ["Coverage", "operator_coverage"]
@@ -52,6 +53,8 @@ def operator_coverage() -> list[Coverage]:
                 found[key] = _how(key, schema)
     for table, how in ((EXPANSIONS, "expansion"), (RULES, "rule")):
         found.update((key, how) for key in table if key not in found)
+    refused = {(MICROSOFT, operator, 1) for operator in ROUNDING.split()}
+    found.update(dict.fromkeys(refused, "not differentiable"))
     for domain, operator in ZERO:
         if not any(key[:2] == (domain, operator) for key in found):
             found[domain, operator, 1] = "zero"

@@ -58,7 +58,8 @@ def _body(node: Node) -> FunctionProto:
     try:
         schema = defs.get_schema(proto.op_type, opset, proto.domain)
     except defs.SchemaError:
-        raise NoRuleError("onnxprobe has no rule for it, and onnx does not define it") from None
+        where = f" at opset {opset}" if proto.domain in ("", "ai.onnx") else ""
+        raise NoRuleError(f"{NO_RULE}, and onnx does not define it{where}") from None
     if schema.has_function:
         for version in _versions(opset, schema.function_opset_versions):
             content = schema.get_function_with_opset_version(version)

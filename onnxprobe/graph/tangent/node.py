@@ -9,6 +9,7 @@ from typing import Any
 from onnx import NodeProto, helper
 
 from onnxprobe.graph.dtypes import REAL_TYPES
+from onnxprobe.graph.names import copied_from
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.registry import NoRuleError, UnknownRankError
 from onnxprobe.graph.tangent.statics import Statics
@@ -137,7 +138,7 @@ class Scope:
         """
         kind = self.types.get(name)
         if kind is None or kind.shape is None:
-            raise UnknownRankError(f"the rank of {name!r} is not known")
+            raise UnknownRankError(f"the rank of {copied_from(name)!r} is not known")
         return tuple(size if isinstance(size, int) else None for size in kind.shape)
 
     def value(self, name: str) -> Value:

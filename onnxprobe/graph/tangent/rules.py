@@ -7,6 +7,7 @@ from onnxprobe.graph.tangent import (
     classical,
     contrib,
     contrib_attention,
+    contrib_grouped,
     elementwise,
     lifting,
     loops,
@@ -46,4 +47,5 @@ recurrent.register(EXPANSIONS)
 sampling.register(RULES, EXPANSIONS)
 contrib.register(RULES, EXPANSIONS)
 contrib_attention.register(EXPANSIONS)
+contrib_grouped.register(EXPANSIONS)
 classical.register(RULES, EXPANSIONS)

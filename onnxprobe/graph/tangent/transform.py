@@ -126,6 +126,8 @@ def _results(node: Node, label: str, operator: str) -> Sequence[Result]:
     return results
 
 
+# Domains whose operators ONNX Runtime brings along.
+RUNNABLE = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 # Joins the name of a node to what happened inside it.
 _HOLDS = " holds "
 
@@ -141,6 +143,12 @@ def _numerical(node: Node, reason: NoRuleError) -> Sequence[Result]:
     """Difference a node that has no exact rule."""
     if isinstance(reason, NotDifferentiableError) or any(walk.body_graphs(node.proto)):
         raise reason
+    if node.proto.domain not in RUNNABLE:
+        # It may round, draw or remember: differences of it would only pretend to mean something.
+        raise NotDifferentiableError(
+            f"nothing is known of operators of the domain {node.proto.domain!r}, which ONNX "
+            "Runtime does not have either; export the model with ONNX's own operators"
+        )
     mark = len(node.e.nodes)
     try:
         return numerical(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,41 @@ def _multi_head() -> list[Case]:
     ]
 
 
+def _grouped() -> list[Case]:
+    """Four heads of sixteen elements that share the keys and values of two."""
+    heads: dict[str, Any] = {"num_heads": 4, "kv_num_heads": 2}
+    q, k, v = draw(2, 3, 64) / 2, draw(2, 3, 32) / 2, draw(2, 3, 32, seed=1)
+    alone: dict[str, Array | None] = {"past_k": None, "past_v": None}
+    ends = {"last": np.array([2, 2], np.int32), "total": np.array(3, np.int32)}
+    whole = {"q": q, "k": k, "v": v, **alone, **ends}
+    one = {"q": draw(1, 2, 64) / 2, "k": draw(1, 2, 32) / 2, "v": draw(1, 2, 32, seed=1)}
+    past = {"past_k": draw(1, 2, 4, 16) / 2, "past_v": draw(1, 2, 4, 16, seed=1)}
+    later = {"last": np.array([5], np.int32), "total": np.array(6, np.int32)}
+    angles = draw(8, 8)
+    tables = {"cos": np.cos(angles), "sin": np.sin(angles)}
+    packed: dict[str, Array | None] = {"q": draw(2, 3, 128) / 2, "k": None, "v": None}
+    name = "GroupQueryAttention"
+    return [
+        case(name, whole, **heads),
+        case(f"{name} scale", whole, scale=0.3, **heads),
+        case(f"{name} window", whole, local_window_size=2, **heads),
+        case(f"{name} cap", whole, softcap=2.0, **heads),
+        case(f"{name} smooth", whole, smooth_softmax=1, **heads),
+        case(f"{name} packed", {**packed, **alone, **ends}, **heads),
+        case(f"{name} past", {**one, **past, **later}, "y k1 v1", **heads),
+        case(f"{name} turned", {**whole, **tables}, still="cos sin", do_rotary=1, **heads),
+        case(
+            f"{name} turned pairs",
+            {**one, **past, **later, **tables},
+            "y k1 v1",
+            still="cos sin",
+            do_rotary=1,
+            rotary_interleaved=1,
+            **heads,
+        ),
+    ]
+
+
 def _embeddings() -> list[Case]:
     cos, sin = draw(6, 2), draw(6, 2, seed=1)
     ids, one = np.array([[0, 2, 5], [1, 3, 4]], np.int64), np.array([2], np.int64)
@@ -137,4 +173,4 @@ def _embeddings() -> list[Case]:
     ]
 
 
-ATTENTION = [*_attentions(), *_multi_head(), *_embeddings()]
+ATTENTION = [*_attentions(), *_multi_head(), *_grouped(), *_embeddings()]
