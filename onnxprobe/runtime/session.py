@@ -102,6 +102,11 @@ class Session:
         self.output_types = tuple(_type(value) for value in self._session.get_outputs())
 
     @property
+    def providers(self) -> list[str]:
+        """The providers that run it, the preferred one first."""
+        return list(self._session.get_providers())
+
+    @property
     def provider_options(self) -> dict[str, dict[str, str]]:
         """The options that are in force, by provider."""
         return dict(self._session.get_provider_options())

@@ -91,7 +91,7 @@ def test_the_session_is_on_cuda(chosen: tuple[Provider, Settings]) -> None:
     assert provider.reason == "a CUDA session could be made"
     session = Session(canary_program(), settings, optimise=False)
     in_force = session.provider_options
-    assert next(iter(in_force)) == CUDA
+    assert session.providers[0] == CUDA
     assert in_force[CUDA] == provider.options
     assert in_force[CUDA]["use_tf32"] == "0"
     assert in_force[CUDA]["gpu_mem_limit"] == str(settings.memory_bytes)

@@ -165,21 +165,6 @@ def _bias_split_gelu(node: Node) -> list[Value | None]:
     return [left * _gelu(e, right)]
 
 
-def _complex_product(*, conjugate: bool) -> Callable[[Node], list[Value | None]]:
-    """Multiply complex numbers, whose parts stand along the last axis; the second may be turned."""
-    sign = -1.0 if conjugate else 1.0
-
-    def expand(node: Node) -> list[Value | None]:
-        e = node.e
-        (a, b), (c, d) = (
-            [e.slice(node.x(place), part, part + 1, -1) for part in (0, 1)] for place in (0, 1)
-        )
-        d = d * sign
-        return [e.concat([a * c - b * d, a * d + b * c], len(node.out_shape) - 1)]
-
-    return expand
-
-
 def _bias_add(node: Node) -> list[Value | None]:
     return [node.x(0) + node.x(1) + node.x(2)]
 
@@ -265,8 +250,6 @@ def register(rules: Rules, expansions: Expansions) -> None:
     for operator, expansion in {
         "BiasAdd": _bias_add,
         "BiasSplitGelu": _bias_split_gelu,
-        "ComplexMul": _complex_product(conjugate=False),
-        "ComplexMulConj": _complex_product(conjugate=True),
         "FusedConv": _fused_conv,
         "FusedGemm": _fused_gemm,
         "FusedMatMul TransposeMatMul": _fused_matmul,

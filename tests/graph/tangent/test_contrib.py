@@ -220,7 +220,7 @@ def test_an_operator_of_an_unknown_domain_is_refused() -> None:
     )
 
 
-def _expanded(index: int) -> list[tuple[str, Array]] | None:
+def expanded(index: int) -> list[tuple[str, Array]] | None:
     case, outputs = CASES[index], _named(index)
     opsets = _opsets(case)
     version = since_version(case.node.domain, case.node.op_type, {"ai.onnx": case.opset, **opsets})
@@ -256,7 +256,7 @@ def _written(case: Case, e: Emitter, outputs: Sequence[Value]) -> ModelProto:
 
 @pytest.mark.parametrize("index", INDICES)
 def test_an_expansion_computes_what_the_operator_computes(index: int) -> None:
-    found = _expanded(index)
+    found = expanded(index)
     if found is None:
         return
     wanted = dict(_named(index))
