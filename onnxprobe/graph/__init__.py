@@ -4,7 +4,13 @@ from onnxprobe.graph.canary import canary_program, canary_weight
 from onnxprobe.graph.catalogue import TensorInfo, catalogue, infer_types
 from onnxprobe.graph.dtypes import HALF_TYPES, REAL_TYPES
 from onnxprobe.graph.expose import expose_all, expose_tensors, readable_names
-from onnxprobe.graph.flow import Reach, branch_conditions, random_nodes, trace
+from onnxprobe.graph.flow import (
+    Reach,
+    branch_conditions,
+    random_nodes,
+    rounding_nodes,
+    trace,
+)
 from onnxprobe.graph.integers import int8_products, integer_canary
 from onnxprobe.graph.load import load_model, parse_model
 from onnxprobe.graph.model import Graph
@@ -55,6 +61,7 @@ __all__ = [
     "parse_model",
     "random_nodes",
     "readable_names",
+    "rounding_nodes",
     "source_inputs",
     "trace",
     "upcast_graph",

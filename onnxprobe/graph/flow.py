@@ -10,34 +10,42 @@ from onnx import NodeProto
 from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import REAL_TYPES, dtype_name
 from onnxprobe.graph.model import Graph
-from onnxprobe.graph.rounding import rounded_from
+from onnxprobe.graph.rounding import is_quantiser, multiplies_rounded, rounded_from
 from onnxprobe.types import TensorType
 
 __all__ = [
-    "PIECEWISE_CONSTANT",
+    "FLAT_OPERATORS",
     "RANDOM_OPERATORS",
+    "ROUNDING_OPERATORS",
     "Reach",
     "branch_conditions",
     "may_drop",
     "random_nodes",
+    "rounding_nodes",
     "trace",
 ]
 
+RANDOM_OPERATORS = frozenset(
+    {
+        "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike",
+    }
+)  # fmt: skip
+
 # Operators whose outputs do not move when their inputs move a little. The derivative of what
 # follows is zero almost everywhere, which is a fact about the operator and no finding about the
-# network.
-PIECEWISE_CONSTANT = frozenset(
+# network. What is drawn does not move with what it is drawn like.
+FLAT_OPERATORS = RANDOM_OPERATORS | frozenset(
     {
         "And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
         "BitwiseXor", "Ceil", "ConvInteger", "Equal", "EyeLike", "Floor", "Greater",
         "GreaterOrEqual", "Hardmax", "IsInf", "IsNaN", "Less", "LessOrEqual", "MatMulInteger",
-        "NonMaxSuppression", "NonZero", "Not", "OneHot", "Or", "QLinearConv", "QLinearMatMul",
-        "QuantizeLinear", "Round", "Shape", "Sign", "Size", "StringNormalizer", "TfIdfVectorizer",
-        "Unique", "Xor", "ai.onnx.ml.Binarizer", "ai.onnx.ml.CategoryMapper",
+        "MelWeightMatrix", "NonMaxSuppression", "NonZero", "Not", "Or", "QLinearConv",
+        "QLinearMatMul", "QuantizeLinear", "Round", "Shape", "Sign", "Size", "StringNormalizer",
+        "TfIdfVectorizer", "Xor", "ai.onnx.ml.Binarizer", "ai.onnx.ml.CategoryMapper",
         "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsemble",
         "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
-        "com.microsoft.QAttention", "com.microsoft.QEmbedLayerNormalization",
-        "com.microsoft.QGemm", "com.microsoft.QLinearAdd", "com.microsoft.QLinearAveragePool",
+        "com.microsoft.QLinearAdd", "com.microsoft.QLinearAveragePool",
         "com.microsoft.QLinearConcat", "com.microsoft.QLinearGlobalAveragePool",
         "com.microsoft.QLinearLeakyRelu", "com.microsoft.QLinearMul",
         "com.microsoft.QLinearReduceMean", "com.microsoft.QLinearSigmoid",
@@ -45,10 +53,14 @@ PIECEWISE_CONSTANT = frozenset(
     }
 )  # fmt: skip
 
-RANDOM_OPERATORS = frozenset(
+# These round what they multiply, by a scale that moves with it. They do have a derivative, that of
+# the scale, which says nothing of what passes.
+ROUNDING_OPERATORS = frozenset(
     {
-        "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-        "RandomUniformLike",
+        "com.microsoft.DynamicQuantizeLSTM", "com.microsoft.DynamicQuantizeMatMul",
+        "com.microsoft.QMoE", "com.microsoft.QOrderedAttention", "com.microsoft.QOrderedGelu",
+        "com.microsoft.QOrderedLayerNormalization",
+        "com.microsoft.QOrderedLongformerAttention", "com.microsoft.QOrderedMatMul",
     }
 )  # fmt: skip
 
@@ -95,7 +107,7 @@ def trace(
             best = Reach.SMOOTH
         if node.op_type in ("Shape", "Size") and best is not Reach.NONE:
             best = Reach.SHAPE
-        elif best is Reach.SMOOTH and _flattens(node):
+        elif best is Reach.SMOOTH and _flattens(node, straight_through=straight_through):
             best = Reach.PIECEWISE_CONSTANT
         for name in filter(None, node.output):
             if name in cut:
@@ -112,12 +124,38 @@ def _best(reached: Mapping[str, Reach], node: NodeProto) -> Reach:
     return next((reach for reach in ranking if reach in found), Reach.NONE)
 
 
-def _flattens(node: NodeProto) -> bool:
+def _flattens(node: NodeProto, *, straight_through: bool) -> bool:
     operator = walk.operator_name(node)
-    if operator != "Cast":
-        return operator in PIECEWISE_CONSTANT
-    targets = [dtype_name(attribute.i) for attribute in node.attribute if attribute.name == "to"]
-    return any(target not in REAL_TYPES for target in targets)
+    if operator == "Cast":
+        targets = [dtype_name(each.i) for each in node.attribute if each.name == "to"]
+        return any(target not in REAL_TYPES for target in targets)
+    return (operator in FLAT_OPERATORS or _rounds(node)) and not (
+        straight_through and multiplies_rounded(node)
+    )
+
+
+def _rounds(node: NodeProto) -> bool:
+    operator = walk.operator_name(node)
+    return operator in ROUNDING_OPERATORS | {"DynamicQuantizeLinear"} or multiplies_rounded(node)
+
+
+def rounding_nodes(graph: Graph, reached: Mapping[str, Reach]) -> tuple[str, ...]:
+    """Name the nodes at which rounding ends a derivative.
+
+    Args:
+        graph: The model.
+        reached: How a source reaches its tensors, see `trace`.
+
+    Returns:
+        ``"name (operator)"`` per node of the main graph that rounds what a source moves smoothly.
+    """
+    found = []
+    for node in graph.proto.graph.node:
+        moved = any(reached.get(name) is Reach.SMOOTH for name in node.input)
+        if moved and (is_quantiser(node) or _rounds(node)):
+            label = node.name or next(filter(None, node.output), "unnamed")
+            found.append(f"{label} ({walk.operator_name(node)})")
+    return tuple(found)
 
 
 def random_nodes(graph: Graph) -> tuple[str, ...]:

@@ -9,7 +9,16 @@ from onnx import NodeProto
 from onnxprobe.graph import walk
 from onnxprobe.graph.model import Graph
 
-__all__ = ["behind_rounding", "is_dequantiser", "is_quantiser", "rounded_from"]
+__all__ = [
+    "behind_rounding",
+    "is_dequantiser",
+    "is_quantiser",
+    "multiplies_rounded",
+    "rounded_from",
+]
+
+# Of MatMulNBits: what is multiplied is rounded to eight bits.
+INT8_LEVEL = 4
 
 
 def is_quantiser(node: NodeProto) -> bool:
@@ -20,6 +29,13 @@ def is_quantiser(node: NodeProto) -> bool:
 def is_dequantiser(node: NodeProto) -> bool:
     """Tell whether a node turns such numbers back."""
     return walk.operator_name(node).removeprefix("com.microsoft.") == "DequantizeLinear"
+
+
+def multiplies_rounded(node: NodeProto) -> bool:
+    """Tell whether a node rounds what it multiplies by weights of few bits, to be faster."""
+    if walk.operator_name(node) != "com.microsoft.MatMulNBits":
+        return False
+    return any(each.name == "accuracy_level" and each.i == INT8_LEVEL for each in node.attribute)
 
 
 def rounded_from(nodes: Iterable[NodeProto]) -> dict[str, str]:
@@ -58,4 +74,6 @@ def behind_rounding(graph: Graph, moved: Collection[str]) -> frozenset[str]:
         if not found.isdisjoint(walk.read_names([node])):
             found.update(name for name in node.output if name in moved)
         found.update(name for name in node.output if name in pairs and pairs[name] in moved)
+        if multiplies_rounded(node):
+            found.update(name for name in node.output if name in moved)
     return frozenset(found)

@@ -9,7 +9,13 @@ from onnx import ModelProto, NodeProto, TensorProto
 from onnxprobe.graph import Reach, load_model, random_nodes, trace
 from onnxprobe.graph.catalogue import infer_types
 from onnxprobe.graph.dtypes import element_type
-from onnxprobe.graph.flow import PIECEWISE_CONSTANT, RANDOM_OPERATORS, may_drop
+from onnxprobe.graph.flow import (
+    FLAT_OPERATORS,
+    RANDOM_OPERATORS,
+    ROUNDING_OPERATORS,
+    may_drop,
+    rounding_nodes,
+)
 from tests.graph.models import (
     ROOT,
     body,
@@ -177,7 +183,7 @@ def test_quantised_models_are_flat_behind_the_first_step() -> None:
 
 
 def test_integer_operators_are_flat() -> None:
-    """Dynamic quantisation: the integer product is a step, its scale is smooth."""
+    """Dynamic quantisation: the integer product is a step, and its scale tells of one element."""
     proto = _chain(
         node("DynamicQuantizeLinear", "x", "q scale zero"),
         node("MatMulInteger", "q w zero", "p"),
@@ -187,9 +193,7 @@ def test_integer_operators_are_flat() -> None:
     proto.graph.initializer.append(stored("w", np.ones((3, 2), np.uint8)))
     graph = opened(proto)
     found = trace(graph, ["x"], infer_types(graph))
-    assert [found[name] for name in ("q", "p", "f", "scale", "y")] == [
-        FLAT, FLAT, FLAT, SMOOTH, SMOOTH,
-    ]  # fmt: skip
+    assert {found[name] for name in ("q", "p", "f", "scale", "y")} == {FLAT}
 
 
 def _dropout(mode: object, *, ratio: str = "_", domain: str = "") -> ModelProto:
@@ -245,5 +249,28 @@ def test_random_nodes_in_bodies_are_named() -> None:
 
 def test_the_lists_hold_full_names() -> None:
     """An operator stands under its domain; the default one is left out."""
-    assert not any(name.startswith("ai.onnx.") and "ml" not in name for name in PIECEWISE_CONSTANT)
-    assert PIECEWISE_CONSTANT.isdisjoint(RANDOM_OPERATORS)
+    every = FLAT_OPERATORS | ROUNDING_OPERATORS
+    assert not any(name.startswith("ai.onnx.") and "ml" not in name for name in every)
+    assert RANDOM_OPERATORS <= FLAT_OPERATORS
+    assert FLAT_OPERATORS.isdisjoint(ROUNDING_OPERATORS)
+
+
+def test_rounding_by_a_scale_that_moves_ends_a_derivative() -> None:
+    """The scale has one, which says nothing of what passes."""
+    proto = _chain(
+        node("DynamicQuantizeLinear", "x", "q s z", "round"),
+        node("DequantizeLinear", "q s z", "d"),
+        node("Relu", "d", "y"),
+    )
+    graph = opened(proto)
+    found = trace(graph, ["x"], infer_types(graph))
+    assert {found[name] for name in ("q", "s", "d", "y")} == {FLAT}
+    assert rounding_nodes(graph, found) == ("round (DynamicQuantizeLinear)",)
+
+
+@pytest.mark.parametrize(("level", "straight"), [(0, False), (4, False), (4, True)])
+def test_products_of_few_bits_round_at_one_level_only(level: int, straight: bool) -> None:
+    made = node("MatMulNBits", "x w s", "y", domain="com.microsoft", accuracy_level=level)
+    graph = opened(model([made], [value("x", [2, 3])], [value("y", None)]))
+    found = trace(graph, ["x"], straight_through=straight)
+    assert (found["y"] is SMOOTH) == (level == 0 or straight)

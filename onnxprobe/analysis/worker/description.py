@@ -18,6 +18,7 @@ from onnxprobe.graph import (
     catalogue,
     find_sharing,
     random_nodes,
+    rounding_nodes,
     trace,
 )
 from onnxprobe.record import DataRecord, FileRecord, InputRecord, ModelRecord
@@ -48,6 +49,13 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
         assumptions.append(
             f"random numbers are drawn at inference ({len(draws)} times, {draws[0]} the first): "
             "tensors after them differ from run to run"
+        )
+    entries, rounding = _entries(study)
+    if rounding:
+        assumptions.append(
+            f"{len(rounding)} nodes round what passes them ({rounding[0]} the first), so no "
+            "derivative passes: that a tensor behind them does not move says nothing of what it "
+            "gives away"
         )
     slots = {slot.name: slot for slot in study.signature.slots}
     return Opening(
@@ -81,7 +89,7 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
             digest=samples.digest if study.configuration.data_digest else None,
             jacobian_samples=samples.spread(study.configuration.samples).tolist(),
         ),
-        entries=_entries(study),
+        entries=entries,
         source_names=list(study.source_names),
         source_tensor=study.source_tensor,
         source_chosen=source_chosen,
@@ -94,7 +102,8 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
     )
 
 
-def _entries(study: Study) -> list[CatalogueEntry]:
+def _entries(study: Study) -> tuple[list[CatalogueEntry], tuple[str, ...]]:
+    """Describe the tensors, and name the nodes at which rounding ends a derivative."""
     graph, types = study.graph, study.types
     infos = catalogue(graph, types)
     fed = trace(graph, [kind.name for kind in graph.inputs], types)
@@ -109,7 +118,8 @@ def _entries(study: Study) -> list[CatalogueEntry]:
         {name: origin for name, origin in found.same.items() if name not in own},
         {name: origin for name, origin in found.shifted.items() if name not in own},
     )
-    return [_entry(info, fed, reached, rounded, sharing, graph) for info in infos]
+    rounding = () if straight else rounding_nodes(study.smooth_graph, reached)
+    return [_entry(info, fed, reached, rounded, sharing, graph) for info in infos], rounding
 
 
 def _entry(

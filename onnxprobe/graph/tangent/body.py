@@ -18,6 +18,9 @@ from onnxprobe.types import TensorType
 
 __all__ = ["Body", "differentiated", "settled", "taken_branch"]
 
+# From here on, Identity takes sequences.
+COPIES_SEQUENCES = 14
+
 
 @dataclass
 class Body:
@@ -44,6 +47,16 @@ class Body:
             if value.name in self.scope.tangents
         }
 
+    def _own(self, name: str) -> Value:
+        """Return the tangent of an output, written by a node of the body as runtimes want it."""
+        e, kind = self.scope.emitter, self.scope.types.get(name)
+        tangent = self.scope.filled(name)
+        if e.opset >= COPIES_SEQUENCES or kind is None or kind.kind == "tensor":
+            return e.op("Identity", tangent)
+        if not any(tangent.name in each.output for each in self.nodes):
+            raise NoRuleError(f"a sequence from outside a body, before opset {COPIES_SEQUENCES}")
+        return tangent
+
     def write(
         self,
         label: str,
@@ -63,10 +76,9 @@ class Body:
             The body.
         """
         e, types = self.scope.emitter, self.scope.types
-        e.open(self.nodes)
-        names = [self.graph.output[place].name for place in outputs]
-        tangents = [e.op("Identity", self.scope.filled(each)) for each in names]
-        e.close()
+        with e.continued(self.nodes):
+            names = [self.graph.output[place].name for place in outputs]
+            tangents = [self._own(each) for each in names]
         given: list[Typed] = []
         for place in primal:
             value = self.graph.output[place]

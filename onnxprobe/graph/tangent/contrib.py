@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from onnxprobe.graph.flow import ROUNDING_OPERATORS
+from onnxprobe.graph.rounding import multiplies_rounded
+from onnxprobe.graph.tangent.activations import activate
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.lifting import lifted_linear
 from onnxprobe.graph.tangent.node import Node
@@ -20,10 +23,8 @@ from onnxprobe.graph.tangent.registry import (
 
 __all__ = ["normalised", "refuse_outputs", "register"]
 
-_EPSILON = 1e-5
-# Slopes and bounds where a fused activation does not state its own.
-_PARAMETERS = {"LeakyRelu": (0.01,), "HardSigmoid": (0.2, 0.5), "Elu": (1.0,)}
-_PLAIN = ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign")
+_ROUNDS = "it rounds what it multiplies to integers"
+_EPSILON, _SKIP_EPSILON = 1e-5, 1e-12
 
 
 def refuse_outputs(node: Node, *places: int) -> None:
@@ -67,8 +68,6 @@ def _activated(e: Emitter, x: Value, name: str | None, given: Sequence[float | N
     """Apply a fused activation function; parameters that are ``None`` have their default."""
     if not name or name == "Identity":
         return x
-    if name in _PLAIN:
-        return e.op(name, x)
     if name == "Clip":
         low, high = (*given, None, None)[:2]
         if e.opset < 11:
@@ -76,12 +75,7 @@ def _activated(e: Emitter, x: Value, name: str | None, given: Sequence[float | N
         bounds = [None if each is None else e.scalar(each, x.dtype) for each in (low, high)]
         (clipped,) = e.node("Clip", [x, *bounds])
         return Value(e, clipped, x.dtype)
-    if name not in _PARAMETERS:
-        raise NoRuleError(f"activation {name!r}")
-    defaults = _PARAMETERS[name]
-    stated = (*given, *[None] * len(defaults))
-    used = [default if own is None else own for own, default in zip(stated, defaults, strict=False)]
-    return e.op(name, x, **dict(zip(("alpha", "beta"), used, strict=False)))
+    return activate(e, x, name, given)
 
 
 def _kept(node: Node, *dropped: str) -> dict[str, Any]:
@@ -141,7 +135,7 @@ def _skip_layer_norm(*, centre: bool) -> Callable[[Node], list[Value | None]]:
         whole = node.x(0) + node.x(1)
         if node.has(bias):
             whole = whole + node.x(bias)
-        epsilon = node.attr("epsilon", 1e-12 if centre else 1e-5)
+        epsilon = node.attr("epsilon", _SKIP_EPSILON)
         result, _ = normalised(node.e, whole, [node.rank() - 1], epsilon, centre=centre)
         result = result * node.x(2)
         if shift is not None and node.has(shift):
@@ -206,6 +200,10 @@ def _grouped(node: Node, x: Value) -> Value:
 def _matmul_bits(node: Node) -> Sequence[Result]:
     """A product with packed integer weights: linear, without the bias, in what they multiply."""
     node.only(0)
+    if multiplies_rounded(node.proto):
+        if not node.scope.straight_through:
+            raise NotDifferentiableError(_ROUNDS)
+        node.scope.outcome.straight.append(node.proto.name or node.proto.output[0])
     names = [*node.proto.input[1:5]]
     # Otherwise the tangent might be rounded to eight bits.
     kept = _kept(node, "accuracy_level")
@@ -221,15 +219,11 @@ def _matmul_floats(node: Node) -> Sequence[Result]:
     return [node.linear(node.t())]
 
 
-# These round what they multiply to integers, by a scale that moves with it.
-ROUNDING = (
-    "DynamicQuantizeLSTM DynamicQuantizeMatMul QMoE QOrderedAttention QOrderedGelu "
-    "QOrderedLayerNormalization QOrderedLongformerAttention QOrderedMatMul"
-)
+ROUNDING = " ".join(sorted(each.rsplit(".", 1)[1] for each in ROUNDING_OPERATORS))
 
 
 def _refuse_rounding(_: Node) -> Sequence[Result]:
-    raise NotDifferentiableError("it rounds what it multiplies to integers")
+    raise NotDifferentiableError(_ROUNDS)
 
 
 def _linear(*places: int) -> Callable[[Node], Sequence[Result]]:

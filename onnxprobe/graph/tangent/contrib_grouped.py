@@ -30,18 +30,14 @@ def _split(node: Node, heads: int, groups: int) -> list[Value]:
     return [e.reshape(part, [0, 0, count, -1]) for part, count in zip(parts, counts, strict=True)]
 
 
-def _turned(node: Node, parts: list[Value], before: Value | None) -> list[Value]:
+def _turned(node: Node, parts: list[Value], before: Value) -> list[Value]:
     """Turn queries and keys by the angles of their positions, which follow those of the past."""
     e = node.e
     half = node.shape(7)[1]
     if half is None:
         raise NoRuleError("the number of angles is not known")
-    place = counted(e, size_along(e, parts[0], 1))
-    if before is not None:
-        place = place + size_along(e, before, 2)
-    cos, sin = (
-        e.unsqueeze(e.op("Gather", node.x(table), place, axis=0), [0, 2]) for table in (7, 8)
-    )
+    place = before + e.unsqueeze(counted(e, size_along(e, parts[0], 1)), [0])
+    cos, sin = (e.unsqueeze(e.op("Gather", node.x(table), place, axis=0), [2]) for table in (7, 8))
     interleaved = bool(node.attr("rotary_interleaved", 0))
     return [rotated(e, part, cos, sin, half, interleaved=interleaved) for part in parts]
 
@@ -50,21 +46,50 @@ def _grouped(node: Node) -> list[Value | None]:
     for place in range(9, len(node.proto.input)):
         if node.has(place):
             raise NoRuleError(f"no rule for input {place} of GroupQueryAttention")
+    if node.has(3) and sum(map(bool, node.proto.output)) < 3:
+        # ONNX Runtime reads the past only where it writes the present.
+        raise NoRuleError("a past without a present")
     e, heads, groups = node.e, node.attr("num_heads"), node.attr("kv_num_heads")
     q, k, v = _split(node, heads, groups)
-    past = node.x(3) if node.has(3) else None
-    if past is not None and node.shape()[0] != 1:
-        raise NoRuleError("a past of several rows, which may end at different places")
+    # How many positions each row has in all, and how many of them are past.
+    ends = e.unsqueeze(e.reshape(node.x(5).cast("int64"), [-1]) + 1, [1])
+    before = ends * 0
+    if node.has(3):
+        before = e.op("Max", ends - size_along(e, q, 1), before)
     if node.attr("do_rotary", 0):
-        q, k = _turned(node, [q, k], past)
+        q, k = _turned(node, [q, k], before)
     q, k, v = (e.transpose(each, [0, 2, 1, 3]) for each in (q, k, v))
-    if past is not None:
-        k, v = e.concat([past, k], 2), e.concat([node.x(4), v], 2)
-    mixed = _attend(node, q, k, v, heads // groups)
+    if node.has(3):
+        k, v = (_joined(node, place, each, before) for place, each in ((3, k), (4, v)))
+    mixed = _attend(node, q, k, v, heads // groups, (before, ends))
     return [mixed, k, v]
 
 
-def _attend(node: Node, q: Value, k: Value, v: Value, shared: int) -> Value:
+def _joined(node: Node, place: int, new: Value, before: Value) -> Value:
+    """Put what is new behind the past, which ends at another place in each row."""
+    e, past = node.e, node.x(place)
+    room, count = size_along(e, past, 2), size_along(e, new, 2)
+    total = e.op("Max", room, e.squeeze(e.reshape(node.x(6).cast("int64"), [-1]), [0]))
+    places = e.unsqueeze(counted(e, total), [0])
+    after = places - before
+    fresh = e.op("And", after >= 0, after < count)
+    old = e.op("And", after < 0, places < room)
+    zero = e.scalar(0, new.dtype)
+    sizes = e.shape(new)
+    wanted = e.concat([e.slice(sizes, 0, 2), e.unsqueeze(total, [0]), e.slice(sizes, 3, 4)], 0)
+
+    def taken(whole: Value, index: Value, real: Value) -> Value:
+        index = e.op("Expand", e.unsqueeze(e.where(real, index, index * 0), [1, 3]), wanted)
+        return e.where(
+            e.unsqueeze(real, [1, 3]), e.op("GatherElements", whole, index, axis=2), zero
+        )
+
+    return taken(past, places + before * 0, old) + taken(new, after, fresh)
+
+
+def _attend(
+    node: Node, q: Value, k: Value, v: Value, shared: int, bounds: tuple[Value, Value]
+) -> Value:
     e = node.e
     total, own = size_along(e, k, 2), size_along(e, q, 2)
     sizes = e.shape(q)
@@ -79,12 +104,13 @@ def _attend(node: Node, q: Value, k: Value, v: Value, shared: int) -> Value:
     cap = node.attr("softcap", 0.0)
     if cap:
         scores = e.op("Tanh", scores / cap) * cap
-    keys = e.unsqueeze(counted(e, total), [0])
-    queries = e.unsqueeze(counted(e, own) + (total - own), [1])
-    hidden = e.compare("Greater", keys, queries)
+    before, ends = (e.unsqueeze(each, [2, 3, 4]) for each in bounds)
+    keys = counted(e, total)
+    queries = e.unsqueeze(counted(e, own), [1]) + before
+    hidden = e.op("Or", e.compare("Greater", keys, queries), keys >= ends)
     window = node.attr("local_window_size", -1)
     if window > 0:
-        hidden = e.op("Or", hidden, e.negate(e.compare("Greater", keys, queries - float(window))))
+        hidden = e.op("Or", hidden, e.negate(e.compare("Greater", keys, queries - window)))
     lowest = float(np.finfo(np.float32).min)
     scores = e.where(hidden, lowest, scores)
     shares = _shares(node, scores)

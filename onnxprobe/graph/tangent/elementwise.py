@@ -40,8 +40,11 @@ def weighted(node: Node, factors: Mapping[int, Operand | None]) -> Result:
         def read(index: int) -> Value:
             return node.aligned(index, rank)
 
+    # Pow alone takes operands of two types, and gives the first one's.
+    dtype = node.y().dtype
     terms = [
-        read(index) if factor is None else read(index) * factor for index, factor in active.items()
+        read(index).cast(dtype) if factor is None else read(index).cast(dtype) * factor
+        for index, factor in active.items()
     ]
     result = total(terms)
     plain = any(not isinstance(factor, Value) for factor in active.values())
@@ -199,7 +202,6 @@ def _mul(node: Node) -> Sequence[Result]:
 
 
 def _div(node: Node) -> Sequence[Result]:
-    # Before opset 7 nothing broadcasts by itself, and that is left to the fallback.
     inverse = 1.0 / node.x(1)
     factors = {0: inverse}
     if node.active(1):
@@ -221,8 +223,9 @@ def _pow(node: Node) -> Sequence[Result]:
         still = power.equals(0.0)
         factors[0] = e.where(still, 0.0, power * x ** e.where(still, 1.0, power - 1.0))
     if node.active(1):
-        positive = x > 0.0
-        factors[1] = e.where(positive, node.y() * e.op("Log", e.where(positive, x, 1.0)), 0.0)
+        # Of a negative number there is none, which its logarithm says.
+        zero = x.equals(0.0)
+        factors[1] = e.where(zero, 0.0, node.y() * e.op("Log", e.where(zero, 1.0, x)))
     return [weighted(node, factors)]
 
 

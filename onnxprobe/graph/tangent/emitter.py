@@ -29,6 +29,8 @@ from onnxprobe.types import Array
 __all__ = ["Emitter", "Operand", "Typed", "Value"]
 
 
+# From here on, Reshape can be told that a size of 0 is meant.
+KEEPS_ZEROS = 14
 # Name, type and sizes of a body's input or output; ``None`` where unknown. What is no tensor has a
 # type of onnx's.
 Typed: TypeAlias = "tuple[str, str | TypeProto | None, Sequence[int | str | None] | None]"
@@ -69,13 +71,18 @@ class Emitter:
         finally:
             self._scopes.pop()
 
-    def open(self, nodes: list[NodeProto]) -> None:
-        """Go on writing into nodes of a body."""
-        self._scopes.append(nodes)
+    @contextmanager
+    def continued(self, nodes: list[NodeProto]) -> Iterator[None]:
+        """Go on writing into a body: nodes written meanwhile follow these.
 
-    def close(self) -> None:
-        """Stop writing into the body opened last."""
-        self._scopes.pop()
+        Args:
+            nodes: Its nodes so far.
+        """
+        self._scopes.append(nodes)
+        try:
+            yield
+        finally:
+            self._scopes.pop()
 
     def fresh(self, wanted: str) -> str:
         """Return a name that stands for nothing yet.
@@ -239,7 +246,10 @@ class Emitter:
         return parts[0] if len(parts) == 1 else self.op("Concat", *parts, axis=axis)
 
     def reshape(self, value: Value, shape: Value | Sequence[int]) -> Value:
-        """Reshape; 0 copies the size of that axis, −1 is worked out."""
+        """Reshape; −1 is worked out, and a 0 in a list copies the size of that axis."""
+        if isinstance(shape, Value) and self.opset >= KEEPS_ZEROS:
+            # Sizes that are computed mean what they say: an axis may have no elements.
+            return self.op("Reshape", value, shape, allowzero=1)
         return self.op("Reshape", value, self._vector(shape))
 
     def expand(self, value: Value, shape: Value) -> Value:

@@ -189,7 +189,8 @@ class Scope:
         """Reshape (k, *S) to (k·S₀, ...), S being the shape of a value of the model."""
         e, sizes = self.emitter, self.sizes(like)
         rest = e.slice(sizes, 1, len(self.shape(like))) if len(self.shape(like)) > 1 else None
-        first = e.constant([-1])
+        # Nothing can be worked out of no elements.
+        first = e.op("Mul", self.directions, e.slice(sizes, 0, 1))
         return e.reshape(value, e.concat([first, rest]) if rest else first)
 
     def sizes(self, name: str) -> Value:

@@ -9,7 +9,7 @@ import numpy as np
 from onnxprobe.graph.tangent.emitter import Value
 from onnxprobe.graph.tangent.lifting import lifted_linear
 from onnxprobe.graph.tangent.node import Folded, Node
-from onnxprobe.graph.tangent.registry import NoRuleError, Result, Rules
+from onnxprobe.graph.tangent.registry import NoRuleError, NotDifferentiableError, Result, Rules
 
 __all__ = ["register"]
 
@@ -67,8 +67,9 @@ def _lp_pool(node: Node) -> Sequence[Result]:
 
 def _resize(node: Node) -> Sequence[Result]:
     """Linear in the image, whose batch axis keeps its size; the geometry is held fixed."""
-    if not node.active(0):
-        return [None]
+    if node.active(2) or (node.active(1) and node.proto.op_type == "Upsample"):
+        raise NotDifferentiableError("the scales move, and sizes with them")
+    node.only(0)
     before, after = node.shape(), node.out_shape
     mode = node.attr("coordinate_transformation_mode", "half_pixel")
     if not before or before[0] is None or before[0] != after[0] or mode == "tf_crop_and_resize":

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from onnxprobe.graph.tangent.activations import Activation, activate, named_activations
 from onnxprobe.graph.tangent.emitter import Typed, Value
 from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import Expansions, NoRuleError
 
 __all__ = ["register"]
 
-_DEFAULTS = {
-    "Affine": (1.0, 0.0),
-    "Elu": (1.0, 0.0),
-    "HardSigmoid": (0.2, 0.5),
-    "LeakyRelu": (0.01, 0.0),
-    "ScaledTanh": (1.0, 1.0),
-    "ThresholdedRelu": (1.0, 0.0),
-}
-_PLAIN = ("Relu", "Sigmoid", "Softplus", "Softsign", "Tanh")
+# Functions of one direction where the node does not name its own.
+_ACTIVATIONS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
 
 # Given the gates' input part, the states before and the layer, writes the states after.
 _Cell = Callable[["_Layer", Value, list[Value]], list[Value]]
@@ -37,6 +31,7 @@ class _Layer:
         self.node, self.place, self.e, self.gates = node, place, node.e, gates
         self.hidden = self._hidden()
         self.clip = node.attr("clip")
+        self.activations = self._activations()
         self.backward = node.attr("direction", "forward") == "reverse" or place == 1
 
     def _hidden(self) -> int:
@@ -67,34 +62,25 @@ class _Layer:
         """Return one gate's part of a value of shape (..., gates·hidden)."""
         return self.e.slice(value, which * self.hidden, (which + 1) * self.hidden, -1)
 
-    def activate(self, value: Value, which: int, default: str) -> Value:
-        """Apply the activation function that stands at a place in this direction's list."""
-        node, e = self.node, self.e
-        names = node.attr("activations")
-        per = {"RNN": 1, "GRU": 2, "LSTM": 3}[node.proto.op_type]
-        position = self.place * per + which
-        name = default
-        if names and position < len(names):
-            name = names[position]
-            name = name.decode() if isinstance(name, bytes) else name
-        if self.clip is not None:
-            value = e.where(
-                value > self.clip, self.clip, e.where(value < -self.clip, -self.clip, value)
-            )
-        if name in _PLAIN:
-            return e.op(name, value)
-        if name not in _DEFAULTS:
-            raise NoRuleError(f"activation {name!r}")
+    def _activations(self) -> list[Activation]:
+        """Return this direction's functions with their parameters."""
+        node = self.node
+        usual = _ACTIVATIONS[node.proto.op_type]
+        both = 2 if node.attr("direction", "forward") == "bidirectional" else 1
+        names = node.attr("activations") or usual * both
         alphas, betas = node.attr("activation_alpha", []), node.attr("activation_beta", [])
-        alpha = alphas[position] if position < len(alphas) else _DEFAULTS[name][0]
-        beta = betas[position] if position < len(betas) else _DEFAULTS[name][1]
-        if name == "Affine":
-            return value * alpha + beta
-        if name == "ScaledTanh":
-            return e.op("Tanh", value * beta) * alpha
-        if name == "HardSigmoid":
-            return e.op("HardSigmoid", value, alpha=alpha, beta=beta)
-        return e.op(name, value, alpha=alpha)
+        every = named_activations(names, alphas, betas)
+        own = every[self.place * len(usual) : (self.place + 1) * len(usual)]
+        if len(own) < len(usual):
+            raise NoRuleError(f"{len(names)} activation functions")
+        return own
+
+    def activate(self, value: Value, which: int, *, clip: bool = True) -> Value:
+        """Apply the function that stands at a place in this direction's list."""
+        e, bound = self.e, self.clip
+        if bound is not None and clip:
+            value = e.where(value > bound, bound, e.where(value < -bound, -bound, value))
+        return activate(e, value, *self.activations[which])
 
 
 def _rnn_cell(layer: _Layer, given: Value, states: list[Value]) -> list[Value]:
@@ -103,7 +89,7 @@ def _rnn_cell(layer: _Layer, given: Value, states: list[Value]) -> list[Value]:
     total = given + layer.e.op("MatMul", h, layer.weight(2))
     if biases is not None:
         total = total + biases[1]
-    return [layer.activate(total, 0, "Tanh")]
+    return [layer.activate(total, 0)]
 
 
 def _gru_cell(layer: _Layer, given: Value, states: list[Value]) -> list[Value]:
@@ -113,8 +99,8 @@ def _gru_cell(layer: _Layer, given: Value, states: list[Value]) -> list[Value]:
     back = e.op("MatMul", h, e.slice(weight, 0, 2 * size, 1))
     if biases is not None:
         back = back + e.slice(biases[1], 0, 2 * size)
-    update = layer.activate(layer.gate(given, 0) + e.slice(back, 0, size, -1), 0, "Sigmoid")
-    reset = layer.activate(layer.gate(given, 1) + e.slice(back, size, 2 * size, -1), 0, "Sigmoid")
+    update = layer.activate(layer.gate(given, 0) + e.slice(back, 0, size, -1), 0)
+    reset = layer.activate(layer.gate(given, 1) + e.slice(back, size, 2 * size, -1), 0)
     last = e.slice(weight, 2 * size, 3 * size, 1)
     bias = e.slice(biases[1], 2 * size, 3 * size) if biases is not None else None
     if layer.node.attr("linear_before_reset", 0):
@@ -123,7 +109,7 @@ def _gru_cell(layer: _Layer, given: Value, states: list[Value]) -> list[Value]:
     else:
         inner = e.op("MatMul", reset * h, last)
         inner = inner + bias if bias is not None else inner
-    candidate = layer.activate(layer.gate(given, 2) + inner, 1, "Tanh")
+    candidate = layer.activate(layer.gate(given, 2) + inner, 1)
     return [(1.0 - update) * candidate + update * h]
 
 
@@ -139,17 +125,14 @@ def _lstm_cell(layer: _Layer, given: Value, states: list[Value]) -> list[Value]:
             return value
         return value + state * e.slice(peep, which * layer.hidden, (which + 1) * layer.hidden)
 
-    into = layer.activate(seen(0, layer.gate(total, 0), c), 0, "Sigmoid")
-    forget = layer.activate(seen(2, layer.gate(total, 2), c), 0, "Sigmoid")
+    into = layer.activate(seen(0, layer.gate(total, 0), c), 0)
+    forget = layer.activate(seen(2, layer.gate(total, 2), c), 0)
     if layer.node.attr("input_forget", 0):
         forget = 1.0 - into
-    candidate = layer.activate(layer.gate(total, 3), 1, "Tanh")
+    candidate = layer.activate(layer.gate(total, 3), 1)
     after = forget * c + into * candidate
-    out = layer.activate(seen(1, layer.gate(total, 1), after), 0, "Sigmoid")
-    clip, layer.clip = layer.clip, None
-    result = out * layer.activate(after, 2, "Tanh")
-    layer.clip = clip
-    return [result, after]
+    out = layer.activate(seen(1, layer.gate(total, 1), after), 0)
+    return [out * layer.activate(after, 2, clip=False), after]
 
 
 def _run(node: Node, place: int, gates: int, cell: _Cell, starts: Sequence[int]) -> list[Value]:

@@ -161,7 +161,8 @@ def _soft_axes(node: Node) -> list[int]:
     if version >= 13:
         return [node.attr("axis", -1) % rank]
     # Everything behind the axis is one row.
-    return list(range(node.attr("axis", 1) % (rank + 1), rank))
+    axis = node.attr("axis", 1)
+    return list(range(axis + rank if axis < 0 else axis, rank))
 
 
 def _apart(node: Node, axes: Sequence[int]) -> Value:

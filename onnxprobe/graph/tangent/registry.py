@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from onnx import NodeProto, defs
 
-from onnxprobe.graph.flow import PIECEWISE_CONSTANT, RANDOM_OPERATORS
+from onnxprobe.graph.flow import FLAT_OPERATORS
 
 if TYPE_CHECKING:
     from onnxprobe.graph.tangent.emitter import Value
@@ -66,11 +66,8 @@ class UnknownRankError(NoRuleError):
     """A rule needs the rank of a value, which neither inference nor a run has told."""
 
 
-# OneHot is linear in the values that stand for hot and cold; Unique moves values. The edges of
-# mel bands are rounded to bins. What is drawn does not move with what it is drawn like.
 ZERO = frozenset(
-    ("", name) if "." not in name else tuple(name.rsplit(".", 1))
-    for name in PIECEWISE_CONSTANT - {"OneHot", "Unique"} | RANDOM_OPERATORS | {"MelWeightMatrix"}
+    ("", name) if "." not in name else tuple(name.rsplit(".", 1)) for name in FLAT_OPERATORS
 )
 
 

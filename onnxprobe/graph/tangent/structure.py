@@ -246,8 +246,8 @@ def _range(node: Node) -> Sequence[Result]:
     one, zero = e.constant(np.array(1)), e.constant(np.array(0))
     whole = e.squeeze(steps, [0])
     index = e.op("Range", zero, whole, one).cast(dtype)
-    start = e.unsqueeze(node.filled(0), [1])
-    step = e.unsqueeze(node.filled(2), [1])
+    # Runtimes also take one element for a scalar.
+    start, step = (e.reshape(node.filled(place), [-1, 1]) for place in (0, 2))
     return [start + step * index]
 
 

@@ -113,6 +113,15 @@ def _grouped() -> list[Case]:
     one = {"q": draw(1, 2, 64) / 2, "k": draw(1, 2, 32) / 2, "v": draw(1, 2, 32, seed=1)}
     past = {"past_k": draw(1, 2, 4, 16) / 2, "past_v": draw(1, 2, 4, 16, seed=1)}
     later = {"last": np.array([5], np.int32), "total": np.array(6, np.int32)}
+    padded = {"last": np.array([1, 2], np.int32), "total": np.array(3, np.int32)}
+    step = {"q": draw(2, 1, 64) / 2, "k": draw(2, 1, 32) / 2, "v": draw(2, 1, 32, seed=1)}
+    uneven = {
+        "past_k": draw(2, 2, 4, 16) / 2,
+        "past_v": draw(2, 2, 4, 16, seed=1),
+        "last": np.array([2, 4], np.int32),
+        "total": np.array(5, np.int32),
+    }
+    roomy = {"last": np.array([2], np.int32), "total": np.array(3, np.int32)}
     angles = draw(8, 8)
     tables = {"cos": np.cos(angles), "sin": np.sin(angles)}
     packed: dict[str, Array | None] = {"q": draw(2, 3, 128) / 2, "k": None, "v": None}
@@ -125,6 +134,18 @@ def _grouped() -> list[Case]:
         case(f"{name} smooth", whole, smooth_softmax=1, **heads),
         case(f"{name} packed", {**packed, **alone, **ends}, **heads),
         case(f"{name} past", {**one, **past, **later}, "y k1 v1", **heads),
+        case(f"{name} padded", {**whole, **padded}, **heads),
+        case(f"{name} uneven", {**step, **uneven}, "y k1 v1", **heads),
+        case(f"{name} uneven window", {**step, **uneven}, "y k1 v1", local_window_size=2, **heads),
+        case(f"{name} roomy", {**one, **past, **roomy}, "y k1 v1", **heads),
+        case(
+            f"{name} uneven turned",
+            {**step, **uneven, **tables},
+            "y k1 v1",
+            still="cos sin",
+            do_rotary=1,
+            **heads,
+        ),
         case(f"{name} turned", {**whole, **tables}, still="cos sin", do_rotary=1, **heads),
         case(
             f"{name} turned pairs",

@@ -30,6 +30,7 @@ class Case:
         has_kernel: Whether ONNX Runtime's CPU provider runs the operator.
         still: Real inputs along which nothing is differentiated.
         opset: Version of the default domain.
+        near_kinks: Whether only short steps stay on one side of each kink.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Case:
     has_kernel: bool = True
     still: frozenset[str] = frozenset()
     opset: int = 17
+    near_kinks: bool = False
 
 
 def draw(*shape: int, seed: int = 0) -> Array:
@@ -56,6 +58,7 @@ def case(
     has_kernel: bool = True,
     still: str = "",
     opset: int = 17,
+    near_kinks: bool = False,
     **attributes: Any,
 ) -> Case:
     names = " ".join(name if array is not None else "_" for name, array in inputs.items())
@@ -69,6 +72,7 @@ def case(
         has_kernel,
         frozenset(still.split()),
         opset,
+        near_kinks,
     )
 
 
