@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from onnxprobe.analysis.arguments import listed
 from onnxprobe.analysis.conductor import Data, ModelSource, Progress, conduct
 from onnxprobe.analysis.configuration import (
     MIN_MEMORY_BYTES,
@@ -113,12 +114,12 @@ def analyze(
         samples=samples,
         directions=directions,
         wrt=wrt,
-        include=_listed("include", include),
-        exclude=_listed("exclude", exclude),
+        include=listed("include", include),
+        exclude=listed("exclude", exclude),
         jacobian=jacobian,
         straight_through=straight_through,
         step=step,
-        noise=tuple(map(str, _listed("noise", noise))),
+        noise=listed("noise", noise, numbers=True),
         tolerance=tolerance,
         sizes=dict(sizes or {}),
         data_limit=data_limit,
@@ -136,13 +137,6 @@ def analyze(
     if conclusion.cause is not None:
         raise conclusion.cause
     return conclusion.report
-
-
-def _listed(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
-    # A string is a sequence of strings, and nobody means that.
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise DataError(f"option {name} is {values!r}; expected a list, such as [{values!r}]")
-    return tuple(values)
 
 
 def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Configuration:  # noqa: ANN401

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxprobe.analysis import conductor
+from onnxprobe.analysis.arguments import checked_sizes, listed
 from onnxprobe.analysis.conductor.request import ModelSource
 
 if TYPE_CHECKING:
@@ -40,8 +41,16 @@ def derive(
     Returns:
         A model whose inputs are those of the original plus, for each source ``X``, ``X@tangent`` of
         shape (k, *shape of X), and whose outputs are those of the original plus, for each tensor
-        ``T``, ``T@tangent`` of shape (k, *shape of T). Its metadata entry
-        ``onnxprobe.numerical_nodes`` is a JSON list of the nodes that have no exact rule.
+        ``T``, ``T@tangent`` of shape (k, *shape of T). Its metadata entries are JSON:
+        ``onnxprobe.numerical_nodes`` lists the nodes that have no exact rule, ``onnxprobe.sources``
+        and ``onnxprobe.tangents`` map tensors to the names of their tangents, and
+        ``onnxprobe.assumed_ranks`` tells at which ranks of which tensors alone it runs.
+
+    Raises:
+        ModelError: If the model is refused, or a tangent cannot be computed; the message names the
+            node, the reason and what to do.
+        DataError: If a source or tensor does not exist or is not real-valued, or an argument cannot
+            mean anything.
 
     Source:
         Forward-mode automatic differentiation: Griewank & Walther 2008, Evaluating Derivatives.
@@ -55,9 +64,9 @@ def derive(
             path,
             f"{path.name}.data",
             path.with_name(f"{path.name}.data"),
-            wrt=tuple(wrt or ()),
-            tensors=tuple(tensors or ()),
-            sizes=sizes,
+            wrt=listed("wrt", wrt),
+            tensors=listed("tensors", tensors),
+            sizes=checked_sizes(sizes),
             straight_through=straight_through,
             allow_links=allow_links,
         )

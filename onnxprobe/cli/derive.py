@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from pathlib import Path
 
 import click
@@ -78,10 +79,25 @@ def derive(
     click.echo(f"{printable(str(output))}: {printable(given)} from {printable(taken)}")
     for line in found["numerical"]:
         click.echo(f"  numerical: {printable(line)}")
-    ranks = found["ranks_by_running"]
-    if ranks:
-        more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
+    for name, reason in found["zero"].items():
+        click.echo(f"  zero: {printable(f'{name!r}: {reason}')}")
+    if found["rounding"]:
+        name = printable(found["rounding"][0])
         click.echo(
-            f"  assumed: the rank of {printable(ranks[0])!r}{more}, as a run with drawn inputs "
-            "showed it; fix open sizes with --set if it depends on them"
+            f"  rounding: what passes {name}{_more(found['rounding'])} moves in steps, whose "
+            "derivative tells nothing of it; --straight-through differentiates pairs of "
+            "quantisation and dequantisation as if they did not round"
         )
+    ranks = found["assumed_ranks"]
+    if ranks:
+        name, rank = next(iter(ranks.items()))
+        click.echo(
+            f"  assumed: the rank {rank} of {printable(name)!r}{_more(ranks)}, as the model "
+            "declares it or a run on drawn inputs showed it; at others the file refuses to run"
+        )
+    if found["refusal"]:
+        click.echo(f"  not opened, and neither was the model itself: {printable(found['refusal'])}")
+
+
+def _more(things: Sized) -> str:
+    return f" and {len(things) - 1} more" if len(things) > 1 else ""

@@ -115,7 +115,9 @@ def obstacle(kind: TensorType) -> str | None:
     return None
 
 
-def infer_types(graph: Graph, *, follow_shapes: bool = False) -> dict[str, TensorType]:
+def infer_types(
+    graph: Graph, *, follow_shapes: bool = False, believe: bool = True
+) -> dict[str, TensorType]:
     """Infer the types of a model's tensors from its operators.
 
     Native code reads the model here: call it where a crash costs little.
@@ -124,11 +126,15 @@ def infer_types(graph: Graph, *, follow_shapes: bool = False) -> dict[str, Tenso
         graph: The model.
         follow_shapes: Whether sizes that the model computes are followed as well, which takes
             longer.
+        believe: Whether what the model declares of tensors that it computes is believed.
 
     Returns:
         Types by tensor name; declared ones where inference fails.
     """
     proto = _without_impossible_sizes(graph.proto)
+    if not believe:
+        # Nothing is inferred of outputs, whose types must be declared.
+        del proto.graph.value_info[:], proto.graph.output[:]
     try:
         inferred = shape_inference.infer_shapes(proto, data_prop=follow_shapes)
     except Exception:  # noqa: BLE001 (whatever the native code throws, the declared types remain)

@@ -107,6 +107,11 @@ def _named_source(graph: Graph, types: Mapping[str, TensorType], wrt: str) -> Ch
     inputs = {kind.name: kind for kind in graph.inputs}
     known = inputs.get(wrt) or types.get(wrt, TensorType(wrt, None, None))
     if wrt not in inputs and wrt not in graph.producers:
+        if graph.stored_type(wrt) is not None:
+            raise DataError(
+                f"--wrt names {wrt!r}, which is a weight stored in the model; choose an input or a "
+                "tensor that is computed (onnxprobe inspect lists them)"
+            )
         near = get_close_matches(wrt, [*inputs, *graph.producers], n=3, cutoff=0.3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise DataError(

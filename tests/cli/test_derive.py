@@ -115,7 +115,7 @@ def _never_taken() -> onnx.ModelProto:
     return networks.model([choice], inputs, ["y"], {"w": np.ones((3, 2), np.float32)})
 
 
-def test_a_rank_that_only_a_run_tells_is_said(
+def test_a_rank_that_only_a_run_tells_is_said_and_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, out = tmp_path / "model.onnx", tmp_path / "derived.onnx"
@@ -123,9 +123,18 @@ def test_a_rank_that_only_a_run_tells_is_said(
     assert run(["derive", str(path), "-o", str(out)]) == 0
     _, said = capsys.readouterr().out.splitlines()
     assert said == (
-        "  assumed: the rank of 'y' and 1 more, as a run with drawn inputs showed it; fix open "
-        "sizes with --set if it depends on them"
+        "  assumed: the rank 1 of 'y' and 1 more, as the model declares it or a run on drawn "
+        "inputs showed it; at others the file refuses to run"
     )
+    assert json.loads(_metadata(onnx.load(out))["onnxprobe.assumed_ranks"]) == {"y": 1, "z": 1}
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    for rows in (1, 2):
+        feeds = {"x": np.ones((rows, 3), np.float32), "x@tangent": np.ones((4, rows, 3), "f")}
+        if rows == 1:
+            assert session.run(None, feeds)[1].shape == (4, 3)
+        else:
+            with pytest.raises(Exception, match="the rank of y must be 1"):
+                session.run(None, feeds)
 
 
 def test_open_sizes_can_be_fixed() -> None:

@@ -53,9 +53,9 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
     entries, rounding = _entries(study)
     if rounding:
         assumptions.append(
-            f"{len(rounding)} nodes round what passes them ({rounding[0]} the first), so no "
-            "derivative passes: that a tensor behind them does not move says nothing of what it "
-            "gives away"
+            f"no derivative passes where the model rounds, at {rounding[0]}"
+            + (f" and {len(rounding) - 1} more" if len(rounding) > 1 else "")
+            + ": that a tensor behind it does not move says nothing of what it gives away"
         )
     slots = {slot.name: slot for slot in study.signature.slots}
     return Opening(

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from onnxprobe.analysis.configuration import Configuration
-from onnxprobe.analysis.worker.opening import ModelFile, open_graph, open_study
-from onnxprobe.analysis.worker.survey import survey
-from onnxprobe.errors import DataError, ModelError, OnnxProbeError
+from onnxprobe.analysis.worker.opening import ModelFile, open_graph
+from onnxprobe.analysis.worker.ranks import known_types
+from onnxprobe.errors import DataError, ModelError, RunError
 from onnxprobe.graph import (
     REAL_TYPES,
     Differentiated,
     Graph,
+    Reach,
     choose_source,
     differentiate,
     fix_sizes,
     has_half_precision,
-    infer_types,
+    rounding_nodes,
     source_inputs,
+    trace,
     upcast_graph,
     write_model,
 )
 from onnxprobe.inputs import set_dimensions
-from onnxprobe.types import TensorType
+from onnxprobe.runtime import Session, Settings
+from onnxprobe.types import Program, TensorType
 
-__all__ = ["NUMERICAL_NODES", "derive_model"]
+__all__ = ["derive_model"]
 
-# Metadata entries of a derived model: JSON lists of node names.
-NUMERICAL_NODES = "onnxprobe.numerical_nodes"
-STRAIGHT_THROUGH = "onnxprobe.straight_through"
+# Metadata entries of a derived model are JSON, under names that begin so.
+PREFIX = "onnxprobe."
 
 
 def derive_model(
@@ -62,8 +62,10 @@ def derive_model(
         allow_links: Whether external data may be reached through links.
 
     Returns:
-        Names of the tangents' inputs and outputs, nodes differentiated numerically with the
-        reasons, tensors whose rank only a run told, and bytes beside the model.
+        Names of the tangents' inputs and outputs; nodes differentiated numerically and tangents
+        that are zero, with the reasons; nodes at which rounding ends a derivative; ranks that only
+        the model's declarations or a run told; why the runtime refuses the model, if it does; and
+        bytes beside the model.
 
     Raises:
         DataError: If a source or tensor does not exist or is not real-valued.
@@ -75,45 +77,94 @@ def derive_model(
     fixed = set_dimensions(graph.inputs, sizes)
     if sizes:
         graph = fix_sizes(graph, {name: dims for name, dims in fixed.items() if dims})
-    types = infer_types(graph, follow_shapes=True)
-    seen = _ranks_by_running(file, graph, types, sizes, allow_links=allow_links)
-    types |= seen
+    types, assumed = known_types(file, graph, sizes, allow_links=allow_links)
     _check_tensors(graph, types, tensors)
     sources = _sources(graph, types, wrt)
-    wanted = list(tensors) or _float_outputs(graph, types)
-    derived = differentiate(graph, types, sources, wanted, straight_through=straight_through)
-    for name in wanted:
-        if name in derived.outcome.failed:
-            reason = derived.outcome.failed[name]
-            unknown = "fix open sizes with --set, or " if "the rank of" in reason else ""
-            raise ModelError(
-                f"the derivative of {name!r} cannot be computed: {reason}; {unknown}name tensors "
-                "in front of that node with --tensors"
-            )
-    numerical = derived.outcome.numerical
+    wanted = list(dict.fromkeys(tensors)) or _float_outputs(graph, types)
+    derived = differentiate(
+        graph, types, sources, wanted, straight_through=straight_through, assumed_ranks=assumed
+    )
+    _check_derived(graph, derived, wanted)
+    refusal = _refusal(graph, derived)
     _describe(derived)
     written = write_model(derived.proto, derived.weights, out, data_name, data_out)
+    numerical = derived.outcome.numerical
+    reached = trace(graph, sources, types, straight_through=straight_through)
     return {
         "sources": derived.sources,
         "tangents": derived.tangents,
         "numerical": [f"{each.node} ({each.operator}): {each.reason}" for each in numerical],
-        "ranks_by_running": list(seen),
+        "zero": _zeros(derived, reached),
+        "rounding": [] if straight_through else list(rounding_nodes(graph, reached)),
+        "assumed_ranks": derived.outcome.assumed,
+        "refusal": refusal,
         "data_bytes": written,
     }
 
 
+def _check_derived(graph: Graph, derived: Differentiated, wanted: Sequence[str]) -> None:
+    """Refuse to write a file without a tangent that was asked for."""
+    is_open = any(not isinstance(size, int) for kind in graph.inputs for size in kind.shape or ())
+    for name in wanted:
+        if name in derived.outcome.failed:
+            reason = derived.outcome.failed[name]
+            helps = is_open and "the rank of" in reason
+            unknown = "fix open sizes with --set, or " if helps else ""
+            raise ModelError(
+                f"the derivative of {name!r} cannot be computed: {reason}; {unknown}name tensors "
+                "in front of that node with --tensors"
+            )
+
+
+def _refusal(graph: Graph, derived: Differentiated) -> str | None:
+    """Open what was derived; tell why the runtime refuses it, if it refuses the model as well."""
+    settings = Settings()
+    try:
+        program = Program(derived.proto.SerializeToString(), derived.weights)
+        Session(program, settings, optimise=True)
+    except RunError as error:
+        try:
+            original = Program(graph.proto.SerializeToString(), graph.weights)
+            Session(original, settings, optimise=True)
+        except RunError as own:
+            return str(own)
+        raise ModelError(
+            f"ONNX Runtime runs the model, but not what is derived from it ({error}); name "
+            "tensors in front of that node with --tensors"
+        ) from error
+    return None
+
+
+def _zeros(derived: Differentiated, reached: Mapping[str, Reach]) -> dict[str, str]:
+    """Tell why derivatives are identically zero, by tensor."""
+    moved = {*derived.outcome.depths, *derived.sources}
+    why = {
+        Reach.NONE: "no source reaches it",
+        Reach.SHAPE: "only the shape of a source reaches it",
+    }
+    steps = "it moves in steps, so its derivative is zero wherever there is one"
+    still = [name for name in derived.tangents if name not in moved]
+    return {name: why.get(reached.get(name, Reach.NONE), steps) for name in still}
+
+
 def _describe(derived: Differentiated) -> None:
-    """Say in the metadata of a derived model what is not exact about it."""
+    """Say in the metadata of a derived model what its tangents are, and what is not exact."""
     outcome = derived.outcome
-    said = {NUMERICAL_NODES: [each.node for each in outcome.numerical]}
-    if outcome.straight:
-        said[STRAIGHT_THROUGH] = outcome.straight
+    said: dict[str, Any] = {
+        "sources": derived.sources,
+        "tangents": derived.tangents,
+        "numerical_nodes": [each.node for each in outcome.numerical],
+        "straight_through": outcome.straight,
+        "assumed_ranks": outcome.assumed,
+    }
     entries = derived.proto.metadata_props
     for place in reversed(range(len(entries))):
-        if entries[place].key in (NUMERICAL_NODES, STRAIGHT_THROUGH):
+        if entries[place].key.startswith(PREFIX):
             del entries[place]
-    for key, nodes in said.items():
-        entries.add(key=key, value=json.dumps(nodes))
+    for key, content in said.items():
+        if not content and key != "numerical_nodes":
+            continue
+        entries.add(key=f"{PREFIX}{key}", value=json.dumps(content))
 
 
 def _sources(graph: Graph, types: dict[str, TensorType], wrt: Sequence[str]) -> list[str]:
@@ -132,6 +183,11 @@ def _check_tensors(graph: Graph, types: dict[str, TensorType], tensors: Sequence
     known = {kind.name: kind for kind in graph.inputs} | types
     for name in tensors:
         if name not in known and name not in graph.producers:
+            if graph.stored_type(name) is not None:
+                raise DataError(
+                    f"--tensors names {name!r}, which is a weight stored in the model: nothing "
+                    "moves it; name tensors that are computed (onnxprobe inspect lists them)"
+                )
             near = get_close_matches(name, [*graph.producers], n=3, cutoff=0.3)
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise DataError(
@@ -155,39 +211,3 @@ def _float_outputs(graph: Graph, types: dict[str, TensorType]) -> list[str]:
             "(onnxprobe inspect lists them)"
         )
     return found
-
-
-def _ranks_by_running(
-    file: ModelFile,
-    graph: Graph,
-    types: dict[str, TensorType],
-    sizes: Mapping[str, int],
-    *,
-    allow_links: bool,
-) -> dict[str, TensorType]:
-    """Complete ranks that inference does not know by running the model on drawn inputs."""
-    unknown = [name for name in graph.producers if name not in types or types[name].shape is None]
-    unknown = [name for name in unknown if types.get(name, _TENSOR).kind == "tensor"]
-    if not unknown:
-        return {}
-    configuration = Configuration(
-        data_limit=2, samples=1, device="cpu", sizes=dict(sizes), allow_links=allow_links
-    )
-    try:
-        study, _ = open_study(file, configuration, None, infer=True, try_first=True)
-        found = survey(study, unknown)
-    except OnnxProbeError:
-        # What stays unknown is named where it matters.
-        return {}
-    return {
-        layout.name: replace(
-            types.get(layout.name, _TENSOR),
-            name=layout.name,
-            dtype="float32" if layout.dtype == "float16" else layout.dtype,
-            shape=(None,) * len(layout.shape),
-        )
-        for layout in found.layouts
-    }
-
-
-_TENSOR = TensorType("", None, None)

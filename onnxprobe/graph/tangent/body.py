@@ -12,8 +12,9 @@ from onnxprobe.graph.model import tensor_type
 from onnxprobe.graph.tangent.emitter import Typed, Value
 from onnxprobe.graph.tangent.expansion import renamed_body
 from onnxprobe.graph.tangent.inference import infer_written
-from onnxprobe.graph.tangent.node import Node, Scope, Tangent
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import NoRuleError, is_flat
+from onnxprobe.graph.tangent.scope import Scope, Tangent
 from onnxprobe.types import TensorType
 
 __all__ = ["Body", "differentiated", "settled", "taken_branch"]
@@ -130,38 +131,39 @@ def differentiated(
     scope = node.scope.inner(node.scope.outcome)
     for value, kind in zip(copy.input, types, strict=False):
         scope.types[value.name] = TensorType(value.name, kind.dtype, kind.shape, kind.kind)
-    for value in copy.output:
-        # Inference does not follow sequences into a body.
-        if value.type.WhichOneof("value") not in (None, "tensor_type"):
-            scope.types[value.name] = tensor_type(value)
-    _note_stored(scope, copy)
+    declared = _note_declared(scope, copy)
     inside = dict(moved or {})
     with e.body() as nodes:
-        primal = settled(scope, list(copy.node))
+        primal = settled(scope, list(copy.node), declared)
         nodes.extend(primal)
-        active = {copy.input[place].name for place in inside} | set(scope.tangents)
+        active = {copy.input[place].name for place in inside}
         for place in _joining(scope, copy, primal, active, carried or {}):
             inside.setdefault(place, e.fresh("carried@tangent"))
         for place, name in inside.items():
             inner = copy.input[place].name
             tangent = Value(e, name, scope.dtype(inner) or "float32")
             scope.tangents[inner] = Tangent(lead=tangent)
-        failed = dict(scope.outcome.failed)
+        failed = scope.outcome.failed
+        before = len(failed)
         scope.walk(scope, primal)
-        fresh = [each for each in scope.outcome.failed if each not in failed]
-        if fresh:
-            reason = scope.outcome.failed[fresh[0]]
-            for each in fresh:
-                del scope.outcome.failed[each]
+        reason = ""
+        while len(failed) > before:
+            _, reason = failed.popitem()
+        if reason:
             raise NoRuleError(reason, inside=True)
     return Body(copy, scope, nodes, inside)
 
 
-def _note_stored(scope: Scope, body: GraphProto) -> None:
+def _note_declared(scope: Scope, body: GraphProto) -> dict[str, TensorType]:
+    """Learn the types of what a body stores; return those that it declares of tensors."""
+    kinds = [tensor_type(value) for value in [*body.output, *body.value_info]]
+    # Inference does not follow sequences into a body.
+    scope.types.update((kind.name, kind) for kind in kinds if kind.kind != "tensor")
     for tensor in body.initializer:
         array = numpy_helper.to_array(tensor)
         scope.types[tensor.name] = TensorType(tensor.name, str(array.dtype), array.shape)
         scope.emitter.remember(tensor.name, array)
+    return {kind.name: kind for kind in kinds if kind.kind == "tensor" and kind.dtype}
 
 
 def _joining(
@@ -173,25 +175,31 @@ def _joining(
 ) -> set[int]:
     """Tell which carried inputs get a tangent in some turn; too many cost time alone."""
     joining: set[int] = set()
+    reached = set(active)
+
+    def moves(name: str) -> bool:
+        return name in reached or name in scope.tangents
+
     while True:
-        reached = set(active)
         for each in nodes:
-            if not is_flat(each) and not reached.isdisjoint(walk.read_names([each])):
+            if not is_flat(each) and any(map(moves, walk.read_names([each]))):
                 reached.update(name for name in each.output if scope.is_real(name))
         new = {
             place
             for place, after in carried.items()
-            if body.output[after].name in reached
+            if moves(body.output[after].name)
             and scope.is_real(body.input[place].name)
-            and body.input[place].name not in active
+            and body.input[place].name not in reached
         }
         if not new:
             return joining
         joining |= new
-        active |= {body.input[place].name for place in new}
+        reached |= {body.input[place].name for place in new}
 
 
-def settled(scope: Scope, nodes: list[NodeProto]) -> list[NodeProto]:
+def settled(
+    scope: Scope, nodes: list[NodeProto], declared: Mapping[str, TensorType] | None = None
+) -> list[NodeProto]:
     """Learn types, and put in place of an If whose condition is known the branch that it takes.
 
     Exporters write an If over shapes where an operator gives one rank or another; behind it no
@@ -200,6 +208,7 @@ def settled(scope: Scope, nodes: list[NodeProto]) -> list[NodeProto]:
     Args:
         scope: What is known; types are added to it.
         nodes: Nodes of one graph, in order.
+        declared: Types that the model declares, believed where nothing else is known.
 
     Returns:
         The nodes without such branches; what they compute and its names are the same.
@@ -207,7 +216,7 @@ def settled(scope: Scope, nodes: list[NodeProto]) -> list[NodeProto]:
     while True:
         scope.statics.note(nodes)
         scope.statics.forget_unknown()
-        infer_written(scope, nodes)
+        infer_written(scope, nodes, declared)
         branches = [taken_branch(scope, node) for node in nodes]
         if all(branch is None for branch in branches):
             return nodes
@@ -240,7 +249,7 @@ def taken_branch(scope: Scope, node: NodeProto) -> GraphProto | None:
 def _inlined(scope: Scope, node: NodeProto, branch: GraphProto) -> list[NodeProto]:
     e = scope.emitter
     copy = renamed_body(branch, e)
-    _note_stored(scope, copy)
+    _note_declared(scope, copy)
     e.initializers.extend(copy.initializer)
     with e.body() as nodes:
         nodes.extend(copy.node)

@@ -10,8 +10,9 @@ from onnx import GraphProto
 
 from onnxprobe.graph.tangent.body import differentiated, taken_branch
 from onnxprobe.graph.tangent.emitter import Value
-from onnxprobe.graph.tangent.node import Folded, Node
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import NoRuleError, Result, Rules
+from onnxprobe.graph.tangent.scope import Folded
 
 __all__ = ["register"]
 
@@ -23,6 +24,11 @@ def _if(node: Node) -> Sequence[Result]:
     bodies = {
         name: differentiated(node, node.attr(name)) for name in ("then_branch", "else_branch")
     }
+    for place, name in enumerate(node.proto.output):
+        kinds = [each.scope.types.get(each.graph.output[place].name) for each in bodies.values()]
+        known = [kind for kind in kinds if kind is not None and kind.shape is not None]
+        if len({len(kind.shape or ()) for kind in known}) == 1 and len(known) == len(kinds):
+            node.scope.learn_rank(name, len(known[0].shape or ()), known[0].dtype)
     moving = sorted(set.union(*(each.moving for each in bodies.values())))
     moving = [place for place in moving if node.proto.output[place]]
     results: list[Result] = [None] * len(node.proto.output)

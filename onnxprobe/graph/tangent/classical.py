@@ -9,8 +9,9 @@ import numpy as np
 
 from onnxprobe.graph.tangent.elementwise import weighted
 from onnxprobe.graph.tangent.emitter import Operand, Value
-from onnxprobe.graph.tangent.node import Folded, Node
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import Expansions, NoRuleError, Result, Rules
+from onnxprobe.graph.tangent.scope import Folded
 
 __all__ = ["register"]
 

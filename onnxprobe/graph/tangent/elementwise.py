@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from onnxprobe.graph.tangent.emitter import Operand, Value
-from onnxprobe.graph.tangent.node import Folded, Node, total
+from onnxprobe.graph.tangent.node import Node, total
 from onnxprobe.graph.tangent.registry import MICROSOFT, NotDifferentiableError, Result, Rules
+from onnxprobe.graph.tangent.scope import Folded
 
 __all__ = ["register", "weighted"]
 

@@ -66,7 +66,7 @@ def _body(node: Node) -> FunctionProto:
             if content is not None:
                 return FunctionProto.FromString(content)
     if schema.has_context_dependent_function:
-        types = [_type(node, name) for name in proto.input]
+        types = [_type(node, place) for place in range(len(proto.input))]
         for version in _versions(opset, schema.context_dependent_function_opset_versions):
             content = schema.get_context_dependent_function_with_opset_version(
                 version, proto.SerializeToString(), types
@@ -82,11 +82,17 @@ def _versions(opset: int, written: Iterable[int]) -> list[int]:
     return [opset, *sorted(older, reverse=True)]
 
 
-def _type(node: Node, name: str) -> bytes:
+def _type(node: Node, place: int) -> bytes:
+    name = node.proto.input[place]
     kind = node.scope.types.get(name) if name else None
-    if kind is None or kind.dtype is None:
+    holds = kind.dtype if kind else None
+    # Native code reads past the end of what is no sequence.
+    if (kind and kind.kind == "sequence") or (node.proto.op_type, place) == ("SequenceMap", 0):
+        element = helper.make_tensor_type_proto(element_type(holds or "float32"), None)
+        return helper.make_sequence_type_proto(element).SerializeToString()
+    if kind is None or holds is None:
         return TypeProto().SerializeToString()
-    return helper.make_tensor_type_proto(element_type(kind.dtype), kind.shape).SerializeToString()
+    return helper.make_tensor_type_proto(element_type(holds), kind.shape).SerializeToString()
 
 
 def _bind(node: NodeProto, attributes: Mapping[str, AttributeProto]) -> None:
@@ -136,9 +142,8 @@ def _rename_body(body: GraphProto, outer: Mapping[str, str], e: Emitter) -> None
         sparse.values.name = renaming[sparse.values.name]
     for node in body.node:
         _rename(node, renaming, e)
-    for value in body.output:
+    for value in [*body.output, *body.value_info]:
         value.name = renaming.get(value.name, value.name)
-    del body.value_info[:]
 
 
 def renamed_body(body: GraphProto, e: Emitter) -> GraphProto:

@@ -84,6 +84,7 @@ def _loop(node: Node) -> Sequence[Result]:
         node, body, kinds, moved, {2 + place: 1 + place for place in range(count)}
     )
     carried = sorted(place - 2 for place in done.carried)
+    _check_ranks(node, done, 1, kinds[2:])
     scans = sorted(place for place in done.moving if place > count)
     inputs = done.graph.input
     given: list[Typed] = [(inputs[place].name, kinds[place].dtype, kinds[place].shape)
@@ -102,11 +103,40 @@ def _loop(node: Node) -> Sequence[Result]:
     names = e.node("Loop", [*read, *starts], count + len(outputs), body=graph)
     results = _placed(node, carried, names[count : count + len(carried)])
     for place, name in zip(scans, names[count + len(carried) :], strict=True):
-        # Turns are stacked in front of the directions.
+        # Turns are stacked in front of the directions; of no turn at all, nothing is known.
         rank = len(done.scope.shape(done.graph.output[place].name))
         stacked = Value(e, name, node.scope.dtype(proto.output[place - 1]) or "float32")
-        results[place - 1] = e.transpose(stacked, [1, 0, *range(2, rank + 2)])
+        turned = e.transpose(stacked, [1, 0, *range(2, rank + 2)])
+        results[place - 1] = node.as_output(turned, place - 1)
     return results
+
+
+def _check_ranks(node: Node, done: Body, first: int, kinds: Sequence[TensorType]) -> None:
+    """Refuse states that change their rank from turn to turn, and tell the ranks of outputs.
+
+    Args:
+        node: The node.
+        done: Its body.
+        first: Which output of the body is the first output of the node.
+        kinds: Types of the states as they start.
+
+    Raises:
+        NoRuleError: If a state changes its rank, or may do so and has a tangent.
+    """
+    scope, outputs = done.scope, node.proto.output
+    for place, kind in enumerate(kinds):
+        value = done.graph.output[first + place]
+        if kind.kind != "tensor" or kind.shape is None or value.name not in scope.tangents:
+            continue
+        if len(scope.shape(value.name)) != len(kind.shape):
+            raise NoRuleError("a value that it carries changes its rank from turn to turn")
+        if place < len(outputs):
+            node.scope.learn_rank(outputs[place], len(kind.shape), kind.dtype)
+    for place in range(len(kinds), len(outputs)):
+        value = done.graph.output[first + place]
+        if scope.has_rank(value.name):
+            rank = 1 + len(scope.shape(value.name))
+            node.scope.learn_rank(outputs[place], rank, scope.dtype(value.name))
 
 
 def _scan(node: Node) -> Sequence[Result]:
@@ -124,6 +154,7 @@ def _scan(node: Node) -> Sequence[Result]:
         kinds.append(TensorType("", node.x(count + place).dtype, sizes))
     moved = {place: e.fresh("scanned@tangent") for place in range(len(kinds)) if node.active(place)}
     done = differentiated(node, body, kinds, moved, {place: place for place in range(count)})
+    _check_ranks(node, done, 0, kinds[:count])
     carried = sorted(place for place in done.carried if place < count)
     riding = sorted(place - count for place in done.carried if place >= count)
     stacked = sorted(place for place in done.moving if place >= count)

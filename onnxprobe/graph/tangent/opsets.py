@@ -38,8 +38,8 @@ def raise_opset(proto: ModelProto) -> int:
             what = f" ({', '.join(sorted(changed))})" if changed else ""
             raise ModelError(
                 f"exact derivatives need opset {OLDEST_OPSET}, and the model has opset "
-                f"{entry.version}, from which some operators changed{what}; export it again, "
-                "or use --jacobian fd"
+                f"{entry.version}, from which some operators changed{what}; export it with a "
+                "later opset"
             )
         entry.version = OLDEST_OPSET
         return OLDEST_OPSET

@@ -8,8 +8,9 @@ import numpy as np
 
 from onnxprobe.graph.tangent.emitter import Value
 from onnxprobe.graph.tangent.lifting import lifted_linear
-from onnxprobe.graph.tangent.node import Folded, Node
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import NoRuleError, NotDifferentiableError, Result, Rules
+from onnxprobe.graph.tangent.scope import Folded
 
 __all__ = ["register"]
 

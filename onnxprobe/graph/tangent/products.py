@@ -7,8 +7,9 @@ from typing import Any
 
 from onnxprobe.graph.tangent.emitter import Value
 from onnxprobe.graph.tangent.lifting import lifted_linear, over_directions
-from onnxprobe.graph.tangent.node import Folded, Node, total
+from onnxprobe.graph.tangent.node import Node, total
 from onnxprobe.graph.tangent.registry import MICROSOFT, NoRuleError, Result, Rules
+from onnxprobe.graph.tangent.scope import Folded
 
 __all__ = ["register"]
 

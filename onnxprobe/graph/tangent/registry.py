@@ -12,7 +12,8 @@ from onnxprobe.graph.flow import FLAT_OPERATORS
 
 if TYPE_CHECKING:
     from onnxprobe.graph.tangent.emitter import Value
-    from onnxprobe.graph.tangent.node import Folded, Node
+    from onnxprobe.graph.tangent.node import Node
+    from onnxprobe.graph.tangent.scope import Folded
 
 __all__ = [
     "KNOWN_OPSET",

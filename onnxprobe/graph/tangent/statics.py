@@ -82,15 +82,17 @@ class Statics:
         Returns:
             The value; ``None`` if it depends on what is fed, or on sizes that are not fixed.
         """
-        pending, seen = [name], set(self._unknown)
+        pending: list[str] = [name]
+        seen: set[str] = set()
         while pending:
             current = pending[-1]
-            if current not in seen and self._stored(current) is None:
+            known = current in self._unknown or self._stored(current) is not None
+            if not known and current not in seen:
                 seen.add(current)
                 pending += [each for each in self._wanted(current) if each not in seen]
                 continue
             pending.pop()
-            if self._stored(current) is None and current not in self._unknown:
+            if not known and self._stored(current) is None:
                 self._fold(current)
                 if current not in self._found:
                     self._unknown.add(current)

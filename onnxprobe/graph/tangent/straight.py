@@ -7,8 +7,9 @@ from onnx import NodeProto, helper
 
 from onnxprobe.graph.rounding import is_dequantiser, is_quantiser
 from onnxprobe.graph.tangent.elementwise import weighted
-from onnxprobe.graph.tangent.node import Node, Scope
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import NotDifferentiableError, Result
+from onnxprobe.graph.tangent.scope import Scope
 from onnxprobe.graph.tangent.value import Value
 
 __all__ = ["pass_straight_through", "quantiser_of"]

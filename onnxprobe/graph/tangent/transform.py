@@ -18,9 +18,10 @@ from onnxprobe.graph.sizes import size_symbols
 from onnxprobe.graph.tangent.body import settled
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.expansion import expand_by_function
+from onnxprobe.graph.tangent.guards import guarded
 from onnxprobe.graph.tangent.inference import infer_written
 from onnxprobe.graph.tangent.lifting import numerical
-from onnxprobe.graph.tangent.node import Fallback, Folded, Node, Outcome, Scope, Tangent
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.opsets import raise_opset, settle_nodes
 from onnxprobe.graph.tangent.registry import (
     NO_RULE,
@@ -33,6 +34,7 @@ from onnxprobe.graph.tangent.registry import (
     since_version,
 )
 from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
+from onnxprobe.graph.tangent.scope import Fallback, Folded, Outcome, Scope, Tangent
 from onnxprobe.graph.tangent.statics import Statics
 from onnxprobe.graph.tangent.straight import pass_straight_through, quantiser_of
 from onnxprobe.types import Array, TensorType
@@ -69,8 +71,15 @@ def _walk(scope: Scope, nodes: Iterable[NodeProto]) -> None:
     """Differentiate nodes in order, each behind those whose outputs it reads."""
     nodes = list(nodes)
     scope.statics.note(nodes)
-    for node in nodes:
+    for place, node in enumerate(nodes):
+        unknown = [name for name in node.output if name and not scope.has_rank(name)]
         _differentiate_node(scope, node)
+        if any(map(scope.has_rank, unknown)):
+            # A body told what inference did not find, and what follows may depend on it, as far as
+            # the next body.
+            rest = range(place + 1, len(nodes))
+            end = next((each for each in rest if any(walk.body_graphs(nodes[each]))), len(nodes))
+            infer_written(scope, nodes[place + 1 : end + 1])
 
 
 def _differentiate_node(scope: Scope, node: NodeProto) -> None:
@@ -99,6 +108,7 @@ def _differentiate_node(scope: Scope, node: NodeProto) -> None:
             outcome.straight.append(label)
         else:
             results = _results(Node(node, scope), label, operator)
+        results = guarded(scope, node, results)
     except NoRuleError as error:
         why = _told(label, operator, error)
         outcome.failed.update((name, why) for name in outputs if scope.is_real(name))
@@ -173,7 +183,7 @@ def _exact(node: Node) -> Sequence[Result] | NoRuleError:
         attempts.append(lambda: _expanded(node, lambda: expansion(node)))
     attempts.append(lambda: _expanded(node, lambda: expand_by_function(node)))
     read = [*proto.input, *walk.outer_names(proto)]
-    saved = {name: replace(scope.tangents[name]) for name in read if name in scope.tangents}
+    saved = scope.tangents.saved(read)
     reason: NoRuleError | None = None
     differenced = len(scope.outcome.numerical)
     for attempt in attempts:
@@ -186,7 +196,7 @@ def _exact(node: Node) -> Sequence[Result] | NoRuleError:
             why = NoRuleError(f"its rule failed ({type(error).__name__}: {error})")
         # What was written is gone, and so are layouts of tangents that it made.
         del e.nodes[mark:], scope.outcome.numerical[differenced:]
-        scope.tangents.update({name: replace(each) for name, each in saved.items()})
+        scope.tangents.restore(saved)
         if isinstance(why, NotDifferentiableError):
             return why
         # The first reason tells most, unless it only says that there was nothing to try.
@@ -234,6 +244,7 @@ def differentiate(
     known: Mapping[str, Array] | None = None,
     straight_through: bool = False,
     as_computed: bool = False,
+    assumed_ranks: Collection[str] = (),
 ) -> Differentiated:
     """Extend a graph by tangents.
 
@@ -250,6 +261,8 @@ def differentiate(
             if they did not round.
         as_computed: Whether tangents keep the names and shapes that they are computed in, which
             saves a copy of each: (k, *S), or (k·S₀, S₁, ...), the same elements in the same order.
+        assumed_ranks: Tensors whose rank in `types` holds for some inputs only. Where another one
+            comes up, the model fails to run, with a message that names the tensor.
 
     Returns:
         The extended model; nodes that no output needs are left out.
@@ -281,6 +294,7 @@ def differentiate(
     opsets = {**graph.opsets, "ai.onnx": opset}
     statics = Statics(graph, emitter, kinds, opsets, known or {})
     scope = Scope(emitter, kinds, statics, directions, opsets, _walk, straight_through)
+    scope.assumed.update(assumed_ranks)
     for name in sources:
         dtype = scope.dtype(name) or "float32"
         scope.tangents[name] = Tangent(lead=Value(emitter, inputs[name], dtype))
@@ -383,5 +397,6 @@ def _drop_unread(graph: GraphProto, read: Collection[str]) -> None:
 def _info(scope: Scope, name: str, tangent: str, symbol: str) -> ValueInfoProto:
     kind = scope.types.get(name)
     dtype = element_type((kind and kind.dtype) or "float32")
-    shape = None if kind is None or kind.shape is None else [symbol, *kind.shape]
+    sizes = None if kind is None or name in scope.assumed else kind.shape
+    shape = None if sizes is None else [symbol, *sizes]
     return helper.make_tensor_value_info(tangent, dtype, shape)

@@ -16,9 +16,10 @@ from onnxprobe.graph.names import FreshNames
 from onnxprobe.graph.tangent import Differentiated, differentiate
 from onnxprobe.graph.tangent.contrib import ROUNDING
 from onnxprobe.graph.tangent.emitter import Emitter, Value
-from onnxprobe.graph.tangent.node import Node, Scope
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import NoRuleError, since_version
 from onnxprobe.graph.tangent.rules import EXPANSIONS, RULES
+from onnxprobe.graph.tangent.scope import Scope
 from onnxprobe.graph.tangent.statics import Statics
 from onnxprobe.types import Array, TensorType
 from tests.graph.models import model, node, value

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnxprobe.graph.tangent.node import Folded, Node
+from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import Result
 from onnxprobe.graph.tangent.rules import RULES
+from onnxprobe.graph.tangent.scope import Folded
 from tests.graph.tangent.checker import check_tangents
 from tests.graph.tangent.specs import Spec, draw, integers
 
