@@ -26,7 +26,7 @@ from onnxprobe.graph.sources import (
     index_limits,
     source_inputs,
 )
-from onnxprobe.graph.tangent import Differentiated, differentiate, operator_coverage
+from onnxprobe.graph.tangent import Differentiated, differentiate, operator_coverage, shaken
 from onnxprobe.graph.upcast import has_half_precision, upcast_graph
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "random_nodes",
     "readable_names",
     "rounding_nodes",
+    "shaken",
     "source_inputs",
     "trace",
     "upcast_graph",

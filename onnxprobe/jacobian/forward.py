@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 
 # Combinations of directions along which linearity is checked.
 COMBINATIONS = 16
+# Some of them are run at shaken values, a few at a time: each run shakes anew.
+SHAKEN, SHAKEN_TOGETHER = 8, 4
 _POWER_STEPS = 16
 _UNIT_ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -44,7 +46,7 @@ class TangentRunner(Protocol):
 
 
 def rounding_share(dtype: str, depth: int) -> float:
-    """Return how far rounding along a path moves a Jacobian, relative to its norm.
+    """Return how far rounding along a path moves a Jacobian at least, relative to its norm.
 
     Every operator between source and tensor is computed at rounded values of its operands, which
     moves its own Jacobian by about one rounding error in norm; independent errors of a chain add
@@ -78,6 +80,7 @@ def observe_tangents(
     *,
     block: int,
     threads: int,
+    shaken: TangentRunner | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Result]:
     """Measure the Jacobians of several tensors at a point through exact tangents.
@@ -85,7 +88,8 @@ def observe_tangents(
     The noise floor has two parts. Rounding that differs between directions is measured: a tangent
     is linear in its direction, so that along random combinations it must be the combination of
     tangents, and what is left over is rounding. Rounding that all directions share, that of the
-    values at which operators are differentiated, is bounded by `rounding_share`.
+    values at which operators are differentiated, is measured as well, by tangents at values that
+    are off by a rounding error each; it is no less than `rounding_share` says.
 
     Args:
         runner: Computes tangents at the point.
@@ -96,6 +100,8 @@ def observe_tangents(
         reduce: Turns an observation into what is kept of it; called from several threads.
         block: Directions per run.
         threads: Tensors reduced at a time, each in one thread.
+        shaken: Computes tangents at values that are off by a rounding error each, drawn anew at
+            each run; if not given, `rounding_share` has to do.
         on_progress: Called with the number of directions done in a pass.
 
     Returns:
@@ -111,6 +117,10 @@ def observe_tangents(
         made = Perturbations(directions)
         tangents = _take(runner, source, directions, each, made, block, on_progress)
         mixed = _take_mixed(runner, source, directions, mixing, each, block)
+        rounded: Mapping[str, Array] = {}
+        if shaken is not None:
+            few = min(block, SHAKEN_TOGETHER)
+            rounded = _take_mixed(shaken, source, directions, mixing[:SHAKEN], each, few)
         for name in each.columns:
             sums.setdefault(name, _Sums(directions, each.sizes[name], mixing))
 
@@ -118,10 +128,11 @@ def observe_tangents(
             name: str,
             tangents: Mapping[str, Array] = tangents,
             mixed: Mapping[str, Array] = mixed,
+            rounded: Mapping[str, Array] = rounded,
             made: Perturbations = made,
             index: int = index,
         ) -> Result | None:
-            sums[name].add(tangents[name], mixed[name])
+            sums[name].add(tangents[name], mixed[name], rounded.get(name))
             if last[name] != index:
                 return None
             dtype = str(tangents[name].dtype)
@@ -194,15 +205,21 @@ class _Sums:
         self._gram: Floats | None = None
         self._factor: Floats | None = None
         self._disagreement = np.zeros((len(mixing), len(mixing)))
+        self._rounding: Floats | None = None
         self._is_flat = True
 
-    def add(self, tangents: Array, mixed: Array) -> None:
+    def add(self, tangents: Array, mixed: Array, rounded: Array | None) -> None:
         """Take one part of the tensor into account."""
         self._is_flat = self._is_flat and not tangents.any()
         exact = tangents.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):  # the eigensolver's gate speaks
             left = mixed - self._mixing @ exact[: self._directions.count]
         self._disagreement += gram(left)
+        if rounded is not None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                moved = rounded.astype(np.float64) - mixed[: len(rounded)]
+            found = gram(moved)
+            self._rounding = found if self._rounding is None else self._rounding + found
         if exact.shape[1] == self._size < len(exact):
             self._factor = exact
         elif self._gram is None:
@@ -224,6 +241,8 @@ class _Sums:
             largest = _largest(self._gram[:main, :main])
         spread = noise_floor(self._disagreement, self._size, main)
         shared = rounding_share(dtype, depth) * math.sqrt(largest)
+        if self._rounding is not None:
+            shared = max(shared, noise_floor(self._rounding, self._size, main))
         floor = math.hypot(spread, shared)
         return Observation(whole, main, floor, energies / made.lengths[main:] ** 2, self._is_flat)
 

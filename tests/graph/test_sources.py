@@ -229,7 +229,6 @@ def test_the_user_names_a_tensor() -> None:
         ("rr", "; did you mean 'r'?"),
         ("hbb", "; did you mean 'hb' or 'h'?"),
         ("something else", ""),
-        ("w1", ""),
         ("", ""),
     ],
 )
@@ -241,6 +240,16 @@ def test_a_name_that_is_not_there_is_refused(wrt: str, hint: str) -> None:
     )
     with pytest.raises(DataError, match=exactly(message)):
         _choose(perceptron(), wrt)
+
+
+def test_a_weight_is_refused() -> None:
+    """It is stored, not computed."""
+    message = (
+        "--wrt names 'w1', which is a weight stored in the model; choose an input or a tensor that "
+        "is computed (onnxprobe inspect lists them)"
+    )
+    with pytest.raises(DataError, match=exactly(message)):
+        _choose(perceptron(), "w1")
 
 
 def test_tensors_that_are_not_real_are_refused() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from onnxprobe.analysis.messages import DerivationAnswer, Layout
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.errors import ModelError, RunError
-from onnxprobe.graph import HALF_TYPES, Differentiated, branch_conditions, differentiate
+from onnxprobe.graph import HALF_TYPES, Differentiated, branch_conditions, differentiate, shaken
 from onnxprobe.jacobian import Point
 from onnxprobe.runtime import DirectionRunner, RowLayout, Session, TangentOutput
 from onnxprobe.types import Array, Program, TensorType
@@ -25,12 +25,14 @@ class Derivation:
         derived: The graph.
         session: Compiled from it.
         layouts: How the tensors lie at one sample.
+        rounding: The same at values that are off by a rounding error each, if that can be run.
     """
 
     study: Study
     derived: Differentiated
     session: Session
     layouts: Sequence[Layout]
+    rounding: Session | None
 
     @property
     def depths(self) -> dict[str, int]:
@@ -46,6 +48,20 @@ class Derivation:
         Returns:
             The runner.
         """
+        return self._runner(self.session, point)
+
+    def shaken(self, point: Point) -> DirectionRunner | None:
+        """Run tangents at values that are off by a rounding error each.
+
+        Args:
+            point: Where.
+
+        Returns:
+            The runner; ``None`` if there is none.
+        """
+        return None if self.rounding is None else self._runner(self.rounding, point)
+
+    def _runner(self, session: Session, point: Point) -> DirectionRunner:
         study = self.study
         feeds = _feeds(study, point)
         shapes = _source_shapes(study)
@@ -59,7 +75,7 @@ class Derivation:
             )
             for each in self.layouts
         ]
-        return DirectionRunner(self.session, feeds, sources, outputs)
+        return DirectionRunner(session, feeds, sources, outputs)
 
 
 def ways_to_derive(study: Study, layouts: Sequence[Layout]) -> DerivationAnswer:
@@ -102,7 +118,8 @@ def derive_tensors(study: Study, layouts: Sequence[Layout]) -> Derivation:
     Raises:
         RunError: If the runtime refuses it.
     """
-    return Derivation(study, *_compiled(study, layouts), layouts)
+    derived, session = _compiled(study, layouts)
+    return Derivation(study, derived, session, layouts, _shaken(study, derived))
 
 
 def _derived(study: Study, layouts: Sequence[Layout]) -> Differentiated:
@@ -112,6 +129,7 @@ def _derived(study: Study, layouts: Sequence[Layout]) -> Differentiated:
         study.cache["derived graph"] = _differentiated(study, layouts)
         study.cache["derived tensors"] = names
         study.cache.pop("derived session", None)
+        study.cache.pop("shaken session", None)
     found: Differentiated = study.cache["derived graph"]
     return found
 
@@ -124,6 +142,23 @@ def _compiled(study: Study, layouts: Sequence[Layout]) -> tuple[Differentiated, 
         study.cache["derived session"] = Session(program, study.settings, optimise=True)
     session: Session = study.cache["derived session"]
     return derived, session
+
+
+def _shaken(study: Study, derived: Differentiated) -> Session | None:
+    """Compile a derived graph at shaken values; the last one is kept."""
+    if "shaken session" not in study.cache:
+        proto = shaken(derived.proto, derived.sources.values(), derived.types)
+        weights = {each.name for each in proto.graph.initializer}
+        program = Program(
+            proto.SerializeToString(),
+            {name: array for name, array in derived.weights.items() if name in weights},
+        )
+        try:
+            study.cache["shaken session"] = Session(program, study.settings, optimise=True)
+        except RunError:
+            study.cache["shaken session"] = None
+    session: Session | None = study.cache["shaken session"]
+    return session
 
 
 def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:

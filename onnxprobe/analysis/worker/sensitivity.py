@@ -167,6 +167,7 @@ def _observe_exactly(
             _reducer(study, request),
             block=max(1, request.rows),
             threads=study.settings.threads,
+            shaken=derivation.shaken(study.point(sample)),
             on_progress=lambda done: progress(done * share),
         )
         for name, reading in found.items():
