@@ -26,17 +26,26 @@ from onnxprobe.graph.sources import (
     index_limits,
     source_inputs,
 )
-from onnxprobe.graph.tangent import Differentiated, differentiate, operator_coverage, shaken
+from onnxprobe.graph.tangent import (
+    NOISE_LENGTH,
+    Differentiated,
+    Shaken,
+    differentiate,
+    operator_coverage,
+    shaken,
+)
 from onnxprobe.graph.upcast import has_half_precision, upcast_graph
 
 __all__ = [
     "HALF_TYPES",
+    "NOISE_LENGTH",
     "REAL_TYPES",
     "ChosenSource",
     "Differentiated",
     "Graph",
     "Lookup",
     "Reach",
+    "Shaken",
     "Sharing",
     "TensorInfo",
     "behind_rounding",

@@ -43,6 +43,8 @@ def tensor_row(tensor: TensorRecord) -> Row:
         "dof_two_nn": dof.two_nn if dof else None,
         "jacobian_status": jacobian.status if jacobian else None,
         "jacobian_method": jacobian.method if jacobian else None,
+        "numerical_nodes": "; ".join(jacobian.numerical_nodes) if jacobian else None,
+        "straight_through": jacobian.straight_through if jacobian else None,
         "jacobian_inputs": jacobian.inputs if jacobian else None,
         "jacobian_complete": jacobian.complete if jacobian else None,
         "rank": rank.median if rank else None,
@@ -53,6 +55,7 @@ def tensor_row(tensor: TensorRecord) -> Row:
         "stable_rank": _median(jacobian.stable_rank if jacobian else None),
         "effective_rank": _median(jacobian.effective_rank if jacobian else None),
         "noise_floor": _median(jacobian.noise_floor if jacobian else None),
+        "noise_model": jacobian.noise_model if jacobian else None,
     }
     for release in tensor.release:
         shares = release.recoverable

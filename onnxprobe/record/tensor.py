@@ -106,6 +106,14 @@ class JacobianRecord(Record):
     energy_99: Levels | None = None
     step: float | None = Field(None, description="Finite-difference step, in source units.")
     noise_floor: Levels | None = Field(None, description="Absolute, in units of `spectrum`.")
+    noise_model: Literal["shaken values", "path length", "two steps"] | None = Field(
+        None,
+        description="Where the floor comes from. `shaken values`: how far exact derivatives move "
+        "where every value is off by a random rounding error (Monte Carlo arithmetic), and how far "
+        "they are from linear in their direction. `path length`: the latter, and an estimate by "
+        "the number of operators, where the graph of the former did not run. `two "
+        "steps`: how far finite differences with two steps are from each other.",
+    )
     function_noise: float | None = Field(
         None, description="Noise of an element of the tensor, relative to its RMS."
     )

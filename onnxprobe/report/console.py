@@ -15,6 +15,8 @@ from onnxprobe.report.text import percent, printable, shape_text, shortened, sig
 
 __all__ = ["print_report"]
 
+# Marks of ranks that are not exact, where others are.
+_DIFFERENCED, _PARTLY = "*", "+"
 # From this width on, a tensor takes one line.
 _ONE_LINE_WIDTH = 120
 _NAME_WIDTH = 26
@@ -112,8 +114,10 @@ def _table(
         table.add_column(f"ρ at{separator}{noises[index]}", justify="right", no_wrap=True)
     if not only:
         table.add_column("status")
+    marked = len(_methods(report)) > 1
     for tensor in report.tensors:
-        cells = list(_cells(tensor, shown, wide=wide, full=not console.is_terminal))
+        full = not console.is_terminal
+        cells = list(_cells(tensor, shown, wide=wide, full=full, marked=marked))
         if only:
             ranges = cells[len(cells) - 1 - len(shown) : -1]
             cells = [Text(shortened(printable(tensor.name), _NAME_WIDTH)), *ranges]
@@ -121,7 +125,9 @@ def _table(
     return table
 
 
-def _cells(tensor: TensorRecord, shown: list[int], *, wide: bool, full: bool) -> Iterator[Text]:
+def _cells(
+    tensor: TensorRecord, shown: list[int], *, wide: bool, full: bool, marked: bool
+) -> Iterator[Text]:
     name, operator = printable(tensor.name), printable(tensor.op_type)
     shape = shape_text(tensor.shape, tensor.batch_axis)
     if wide:
@@ -133,7 +139,7 @@ def _cells(tensor: TensorRecord, shown: list[int], *, wide: bool, full: bool) ->
         operator = shortened(operator, max(3, _NAME_WIDTH - 3 - len(shape)))
         yield cell.append(f"\n  {operator} {shape}", "dim")
     yield _dof(tensor, wide=wide)
-    yield _rank(tensor.jacobian, wide=wide)
+    yield _rank(tensor.jacobian, wide=wide, marked=marked)
     yield Text(_stable_rank(tensor.jacobian))
     for index in shown:
         share = tensor.release[index].recoverable if index < len(tensor.release) else None
@@ -151,13 +157,14 @@ def _dof(tensor: TensorRecord, *, wide: bool) -> Text:
     return cell
 
 
-def _rank(jacobian: JacobianRecord | None, *, wide: bool) -> Text:
+def _rank(jacobian: JacobianRecord | None, *, wide: bool, marked: bool) -> Text:
     if jacobian is None or jacobian.rank is None:
         return Text("–")
     rank = jacobian.rank
     sign = "≥" if rank.at_least else ""
     of = min(jacobian.outputs, jacobian.inputs)
-    cell = Text(f"{sign}{rank.median:g}/{of}")
+    mark = _method(jacobian)[1] if marked else ""
+    cell = Text(f"{sign}{rank.median:g}/{of}{mark}")
     if rank.min != rank.max:
         cell.append(f"{' ' if wide else chr(10)}({rank.min}–{rank.max})", "dim")
     return cell
@@ -188,12 +195,13 @@ def _print_coverage(report: Report, console: Console, *, verbose: bool) -> None:
                 for each in omissions:
                     if each.reason == reason:
                         _say(console, f"      {printable(each.name)}", "dim")
-    methods = Counter(
-        each.jacobian.method for each in report.tensors if each.jacobian and each.jacobian.method
-    )
+    methods = _methods(report)
     if methods:
-        taken = ", ".join(f"{count} by {method}" for method, count in methods.most_common())
-        _say(console, f"Jacobians: {taken}.")
+        taken = (
+            f"{count} by {method}{f' ({mark})' if mark and len(methods) > 1 else ''}"
+            for (method, mark), count in methods.most_common()
+        )
+        _say(console, f"Jacobians: {', '.join(taken)}.")
     if report.self_check is not None and report.self_check.failed:
         _say(
             console,
@@ -203,6 +211,20 @@ def _print_coverage(report: Report, console: Console, *, verbose: bool) -> None:
         )
     if report.run.interrupted:
         _say(console, f"Ended early: {printable(report.run.interrupted)}", "red")
+
+
+def _methods(report: Report) -> Counter[tuple[str, str]]:
+    """Count how Jacobians were taken."""
+    jacobians = (each.jacobian for each in report.tensors)
+    return Counter(_method(each) for each in jacobians if each and each.method)
+
+
+def _method(jacobian: JacobianRecord) -> tuple[str, str]:
+    """Say how a Jacobian was taken, and how that is marked."""
+    if jacobian.numerical_nodes:
+        return "forward mode with some nodes differenced", _PARTLY
+    exact = jacobian.method == "forward mode"
+    return str(jacobian.method), "" if exact else _DIFFERENCED
 
 
 def _print_assumptions(report: Report, console: Console) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from onnxprobe.record import JacobianRecord
+from onnxprobe.types import Array
 from tests.analysis import networks
 from tests.analysis.test_conduct import analyse, by_name, normal
 
@@ -131,3 +134,65 @@ def test_both_methods_agree() -> None:
         differences.samples[0].spectrum.values[:3],
         rtol=1e-3,
     )
+
+
+def _badly_conditioned(kind: str) -> tuple[ModelProto, Array, Array]:
+    """A network that magnifies rounding errors, its data, and its Jacobian in float64."""
+    rng = np.random.default_rng(3)
+    first, second = (np.linalg.qr(rng.standard_normal((24, 24)))[0] for _ in range(2))
+    data = normal(8, 24)
+    weights: dict[str, Any]
+    if kind == "values":
+        # What tanh is differentiated at has lost four digits.
+        weights = {"w": first.astype(np.float32), "c": np.float32(1e4)}
+        nodes = [
+            networks.node("MatMul", ["x", "w"], ["a"]),
+            networks.node("Add", ["a", "c"], ["b"]),
+            networks.node("Sub", ["b", "c"], ["d"]),
+            networks.node("Tanh", ["d"], ["y"]),
+        ]
+        exact = weights["w"].astype(np.float64)
+        jacobian = (exact * (1 - np.tanh(data[0].astype(np.float64) @ exact)[None] ** 2)).T
+    elif kind == "tangents":
+        # The second layer cancels what the first one magnifies.
+        gains = np.ones(24)
+        gains[:4] = 1e3
+        kept = np.eye(24) - second[:4].T @ second[:4]
+        weights = {
+            "w": (first * gains @ second).astype(np.float32),
+            "v": (kept @ first).astype(np.float32),
+        }
+        nodes = [
+            networks.node("MatMul", ["x", "w"], ["a"]),
+            networks.node("MatMul", ["a", "v"], ["y"]),
+        ]
+        jacobian = (weights["w"].astype(np.float64) @ weights["v"].astype(np.float64)).T
+    else:
+        # A recurrence that forgets no rounding error.
+        weights = {"w": (1.6 * first).astype(np.float32)}
+        exact, state, jacobian, last = weights["w"].astype(np.float64), data[0], np.eye(24), "x"
+        nodes = []
+        for turn in range(30):
+            names = f"a{turn}", f"y{turn}" if turn < 29 else "y"
+            nodes.append(networks.node("MatMul", [last, "w"], [names[0]]))
+            nodes.append(networks.node("Tanh", [names[0]], [names[1]]))
+            state, last = np.tanh(state @ exact), names[1]
+            jacobian = (exact * (1 - state[None] ** 2)).T @ jacobian
+    proto = networks.model(nodes, {"x": (networks.FLOAT, ["N", 24])}, ["y"], weights)
+    return proto, data, jacobian
+
+
+@pytest.mark.parametrize("kind", ["values", "tangents", "recurrence"])
+def test_the_floor_covers_what_a_network_makes_of_rounding_errors(kind: str) -> None:
+    """An estimate by the number of operators would be below the error by a factor of up to 300."""
+    proto, data, jacobian = _badly_conditioned(kind)
+    repeated = np.repeat(data[:1], 8, axis=0)
+    record = _jacobian(by_name(analyse(proto, repeated, samples=1))["y"])
+    assert record.noise_model == "shaken values"
+    truth = np.linalg.svd(jacobian, compute_uv=False)
+    spectrum = record.samples[0].spectrum
+    assert spectrum is not None
+    error = np.abs(np.array(spectrum.values) - truth[spectrum.indices]).max()
+    assert 2e-6 * truth[0] < error < spectrum.floor < 100 * error
+    for tolerance, found in record.rank_at.items():
+        assert found.min <= int((truth > float(tolerance) * truth[0]).sum())

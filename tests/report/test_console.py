@@ -58,6 +58,24 @@ def test_a_report_at_80_columns() -> None:
     ]
 
 
+def test_ranks_that_are_not_exact_are_marked_where_others_are() -> None:
+    made = report(tensor("plain"), tensor("partly"), tensor("exact"))
+    plain, partly, exact = (each.jacobian for each in made.tensors)
+    assert plain
+    assert partly
+    assert exact
+    exact.method = partly.method = "forward mode"
+    partly.numerical_nodes = ["det"]
+    lines = printed(made)
+    ranks = {
+        line.split()[0]: line.split()[2] for line in lines if line.startswith(("pl", "pa", "ex"))
+    }
+    assert ranks == {"plain": "62.5/64*", "partly": "62.5/64+", "exact": "62.5/64"}
+    said = " ".join(lines)
+    assert "1 by finite differences (*)" in said
+    assert "1 by forward mode with some nodes differenced (+)" in said
+
+
 def test_every_line_fits_80_columns() -> None:
     hostile = tensor("x" * 300, op_type="com.microsoft." + "Y" * 80, status="piecewise constant")
     assert max(len(line) for line in printed(report(hostile))) <= 80

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
 
 from onnxprobe.analysis.messages import DerivationAnswer, Layout
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.errors import ModelError, RunError
-from onnxprobe.graph import HALF_TYPES, Differentiated, branch_conditions, differentiate, shaken
+from onnxprobe.graph import (
+    HALF_TYPES,
+    NOISE_LENGTH,
+    Differentiated,
+    branch_conditions,
+    differentiate,
+    shaken,
+)
 from onnxprobe.jacobian import Point
 from onnxprobe.runtime import DirectionRunner, RowLayout, Session, TangentOutput
 from onnxprobe.types import Array, Program, TensorType
@@ -25,14 +35,15 @@ class Derivation:
         derived: The graph.
         session: Compiled from it.
         layouts: How the tensors lie at one sample.
-        rounding: The same at values that are off by a rounding error each, if that can be run.
+        rounding: The same at values that are off by a rounding error each, and the input that
+            decides upon the errors, if that can be run.
     """
 
     study: Study
     derived: Differentiated
     session: Session
     layouts: Sequence[Layout]
-    rounding: Session | None
+    rounding: tuple[Session, str] | None
 
     @property
     def depths(self) -> dict[str, int]:
@@ -50,7 +61,7 @@ class Derivation:
         """
         return self._runner(self.session, point)
 
-    def shaken(self, point: Point) -> DirectionRunner | None:
+    def shaken(self, point: Point) -> ShakenRunner | None:
         """Run tangents at values that are off by a rounding error each.
 
         Args:
@@ -59,11 +70,17 @@ class Derivation:
         Returns:
             The runner; ``None`` if there is none.
         """
-        return None if self.rounding is None else self._runner(self.rounding, point)
+        if self.rounding is None:
+            return None
+        session, noise = self.rounding
+        drawn = np.zeros(NOISE_LENGTH, np.float32)
+        return ShakenRunner(self._runner(session, point, {noise: drawn}), drawn)
 
-    def _runner(self, session: Session, point: Point) -> DirectionRunner:
+    def _runner(
+        self, session: Session, point: Point, further: Mapping[str, Array] = MappingProxyType({})
+    ) -> DirectionRunner:
         study = self.study
-        feeds = _feeds(study, point)
+        feeds = {**_feeds(study, point), **further}
         shapes = _source_shapes(study)
         sources = {name: (inner, shapes[name]) for name, inner in self.derived.sources.items()}
         outputs = [
@@ -76,6 +93,24 @@ class Derivation:
             for each in self.layouts
         ]
         return DirectionRunner(session, feeds, sources, outputs)
+
+
+class ShakenRunner:
+    """A `TangentRunner` at values that are off by a rounding error each, others at each run.
+
+    Args:
+        runner: Runs a `onnxprobe.graph.Shaken` graph.
+        noise: What it reads as that graph's noise.
+    """
+
+    def __init__(self, runner: DirectionRunner, noise: Array) -> None:
+        self._runner, self._noise = runner, noise
+        self._rng = np.random.default_rng(0)
+
+    def run(self, tangents: Mapping[str, Array]) -> dict[str, Array]:
+        """Draw errors and compute tangents; see `TangentRunner`."""
+        self._noise[:] = self._rng.uniform(-1.0, 1.0, self._noise.shape)
+        return self._runner.run(tangents)
 
 
 def ways_to_derive(study: Study, layouts: Sequence[Layout]) -> DerivationAnswer:
@@ -144,21 +179,22 @@ def _compiled(study: Study, layouts: Sequence[Layout]) -> tuple[Differentiated, 
     return derived, session
 
 
-def _shaken(study: Study, derived: Differentiated) -> Session | None:
+def _shaken(study: Study, derived: Differentiated) -> tuple[Session, str] | None:
     """Compile a derived graph at shaken values; the last one is kept."""
     if "shaken session" not in study.cache:
-        proto = shaken(derived.proto, derived.sources.values(), derived.types)
-        weights = {each.name for each in proto.graph.initializer}
+        made = shaken(derived.proto, derived.sources.values(), derived.types)
+        weights = {each.name for each in made.proto.graph.initializer}
         program = Program(
-            proto.SerializeToString(),
+            made.proto.SerializeToString(),
             {name: array for name, array in derived.weights.items() if name in weights},
         )
         try:
-            study.cache["shaken session"] = Session(program, study.settings, optimise=True)
+            session = Session(program, study.settings, optimise=True)
+            study.cache["shaken session"] = session, made.noise
         except RunError:
             study.cache["shaken session"] = None
-    session: Session | None = study.cache["shaken session"]
-    return session
+    found: tuple[Session, str] | None = study.cache["shaken session"]
+    return found
 
 
 def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:

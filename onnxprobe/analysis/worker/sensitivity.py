@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -123,7 +124,7 @@ def measure_jacobians(
     found = observe_all(study, request, readings, progress)
 
     def answer(name: str) -> JacobianAnswer:
-        return _answer(study, request, layouts[name], readings[name], found.step)
+        return _answer(study, request, layouts[name], readings[name], found)
 
     with ThreadPoolExecutor(study.settings.threads) as pool:
         answers = list(pool.map(answer, layouts))
@@ -139,10 +140,12 @@ class _Observed:
     """How Jacobians were observed.
 
     Attributes:
+        noise_model: Where their noise floor comes from.
         step: The smallest finite-difference step, if there were any.
         difference: How far the optimised graph's tensors are from the plain one's, if it was used.
     """
 
+    noise_model: Literal["shaken values", "path length", "two steps"]
     step: float | None = None
     difference: float | None = None
 
@@ -172,7 +175,7 @@ def _observe_exactly(
         )
         for name, reading in found.items():
             readings[name].append(reading)
-    return _Observed()
+    return _Observed("path length" if derivation.rounding is None else "shaken values")
 
 
 def _observe_differences(
@@ -204,7 +207,7 @@ def _observe_differences(
         )
         for name, reading in found.items():
             readings[name].append(reading)
-    return _Observed(min(smallest), difference)
+    return _Observed("two steps", min(smallest), difference)
 
 
 def _passes(request: JacobianRequest) -> list[Pass]:
@@ -234,14 +237,15 @@ def _answer(
     request: JacobianRequest,
     layout: Layout,
     readings: Sequence[Reading],
-    step: float | None,
+    observed: _Observed,
 ) -> JacobianAnswer:
     directions = source_directions(study, request.directions)
     record = jacobian_record(
         readings, request.samples, directions, layout.size, study.configuration.tolerance
     )
     record.method = "forward mode" if request.forward else "finite differences"
-    record.step = step
+    record.step = observed.step
+    record.noise_model = observed.noise_model
     record.function_noise = request.noise.get(layout.name)
     release, enough = {}, {}
     for each in request.scales.get(layout.name, []):

@@ -7,26 +7,54 @@ largest; a network and its derivative are smooth in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, shape_inference
+from onnx import (
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    shape_inference,
+)
 
 from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import element_type
 from onnxprobe.graph.tangent.registry import is_flat
 from onnxprobe.types import TensorType
 
-__all__ = ["shaken"]
+__all__ = ["NOISE_LENGTH", "Shaken", "shaken"]
 
+# Numbers drawn per run. Values of one run share them at different places; a prime number, so that
+# places do not coincide in arrays of even sizes.
+NOISE_LENGTH = 65521
+_STRIDE = 7919
 # Largest relative change, in units of the type's rounding error: twice as much for sums of several.
 _WIDTH = 2.0
 _UNIT_ROUNDING: dict[int, float] = {TensorProto.FLOAT: 2.0**-24, TensorProto.DOUBLE: 2.0**-53}
+_DOMAIN = "onnxprobe.shaking"
+# Since which opset Reshape knows sizes of zero.
+_ZERO_SIZES = 14
 
 
-def shaken(
-    derived: ModelProto, tangents: Iterable[str], types: Mapping[str, TensorType]
-) -> ModelProto:
+@dataclass(frozen=True)
+class Shaken:
+    """A derived graph at changed values.
+
+    Attributes:
+        proto: The graph.
+        noise: Its further input, shape (`NOISE_LENGTH`,), float32: what decides upon the changes,
+            uniform in [-1, 1).
+    """
+
+    proto: ModelProto
+    noise: str
+
+
+def shaken(derived: ModelProto, tangents: Iterable[str], types: Mapping[str, TensorType]) -> Shaken:
     """Change every value that a derived graph differentiates at by about a rounding error.
 
     Args:
@@ -35,7 +63,7 @@ def shaken(
         types: Types of the model's tensors.
 
     Returns:
-        A graph with the same inputs and outputs, which draws other changes at every run.
+        A graph with the same outputs, whose changes are read from a further input.
 
     Source:
         Parker 1997, Monte Carlo arithmetic: exploiting randomness in floating-point arithmetic.
@@ -44,7 +72,7 @@ def shaken(
     graph = proto.graph
     names = {name for each in walk.nested_graphs(graph) for name in walk.defined_names(each)}
     names |= walk.defined_names(graph)
-    shaker = _Shaker(names, _elements(graph), moved=set(tangents))
+    shaker = _Shaker(names, _elements(graph), set(tangents))
     nodes: list[NodeProto] = []
     for value in graph.input:
         if value.name not in shaker.moved and value.type.tensor_type.elem_type in _UNIT_ROUNDING:
@@ -54,42 +82,144 @@ def shaken(
     result = ModelProto()
     result.CopyFrom(derived)
     del result.graph.node[:], result.graph.value_info[:]
-    result.graph.node.extend(nodes)
-    return result
+    result.graph.node.extend([*shaker.draw.first_nodes(), *nodes])
+    result.graph.initializer.extend(shaker.draw.constants())
+    result.graph.input.append(
+        helper.make_tensor_value_info(shaker.draw.noise, TensorProto.FLOAT, [NOISE_LENGTH])
+    )
+    opset = next(each.version for each in derived.opset_import if each.domain in {"", "ai.onnx"})
+    result.functions.append(_function(opset))
+    result.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    return Shaken(result, shaker.draw.noise)
 
 
-@dataclass
+def _function(opset: int) -> FunctionProto:
+    """Write what changes one value: x·(1 + width·noise), the noise read from some place on."""
+
+    def constant(output: str, value: int) -> NodeProto:
+        return helper.make_node("Constant", [], [output], value=_whole(output, [value]))
+
+    def write(operator: str, inputs: str, output: str) -> NodeProto:
+        return helper.make_node(operator, inputs.split(), [output])
+
+    filled = helper.make_node("ConstantOfShape", ["count"], ["ones"], value=_whole("one", [1]))
+    shaped = write("Reshape", "drawn shape", "share")
+    if opset >= _ZERO_SIZES:
+        shaped.attribute.append(helper.make_attribute("allowzero", 1))
+    nodes = [
+        constant("one", 1),
+        constant("length", NOISE_LENGTH),
+        write("Shape", "x", "shape"),
+        write("Size", "x", "size"),
+        write("Reshape", "size one", "count"),
+        filled,
+        write("NonZero", "ones", "element"),
+        write("Add", "element first", "place"),
+        write("Div", "place length", "turns"),
+        write("Mul", "turns length", "passed"),
+        write("Sub", "place passed", "index"),
+        write("Gather", "noise index", "drawn"),
+        shaped,
+        write("Mul", "share width", "relative"),
+        write("Mul", "x relative", "change"),
+        write("Add", "x change", "y"),
+    ]
+    inputs = ["x", "noise", "first", "width"]
+    return helper.make_function(
+        _DOMAIN, "Shake", inputs, ["y"], nodes, [helper.make_opsetid("", opset)]
+    )
+
+
+def _whole(name: str, values: list[int]) -> TensorProto:
+    return helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+
+
+class _Draw:
+    """Decides where each value reads the noise.
+
+    Args:
+        fresh: Makes names.
+    """
+
+    def __init__(self, fresh: Callable[[str], str]) -> None:
+        self._fresh = fresh
+        self.noise = fresh("noise")
+        self._exact_noise = fresh("noise in float64")
+        self._stride = fresh("stride")
+        self._widths = {kind: fresh("width") for kind in _UNIT_ROUNDING}
+        self._places: list[TensorProto] = []
+
+    def shake(self, value: str, result: str, kind: int, turn: str) -> list[NodeProto]:
+        """Write a changed copy of a value.
+
+        Args:
+            value: Its name.
+            result: That of the copy.
+            kind: Element type.
+            turn: Turn of the loop that it is computed in, if any.
+
+        Returns:
+            The nodes.
+        """
+        first = self._fresh("place")
+        at = len(self._places) * _STRIDE % NOISE_LENGTH
+        self._places.append(_whole(first, [at]))
+        nodes = []
+        if turn:
+            passed, start = self._fresh("passed"), self._fresh("place")
+            nodes.append(helper.make_node("Mul", [turn, self._stride], [passed]))
+            nodes.append(helper.make_node("Add", [first, passed], [start]))
+            first = start
+        noise = self.noise if kind == TensorProto.FLOAT else self._exact_noise
+        read = [value, noise, first, self._widths[kind]]
+        return [*nodes, helper.make_node("Shake", read, [result], domain=_DOMAIN)]
+
+    def first_nodes(self) -> list[NodeProto]:
+        """Write what the main graph must begin with."""
+        return [helper.make_node("Cast", [self.noise], [self._exact_noise], to=TensorProto.DOUBLE)]
+
+    def constants(self) -> list[TensorProto]:
+        """Write what the main graph must store."""
+        widths = [
+            helper.make_tensor(name, kind, [], [_WIDTH * _UNIT_ROUNDING[kind]])
+            for kind, name in self._widths.items()
+        ]
+        return [*self._places, *widths, _whole(self._stride, [_STRIDE])]
+
+
 class _Shaker:
     """Writes nodes at changed values beside those at the values themselves.
 
-    Attributes:
+    Args:
         names: Names that are taken.
         elements: Element types by name.
         moved: Values that depend on directions.
-        twins: By name, the same value changed.
     """
 
-    names: set[str]
-    elements: dict[str, int]
-    moved: set[str]
-    twins: dict[str, str] = field(default_factory=dict)
+    def __init__(self, names: set[str], elements: Mapping[str, int], moved: set[str]) -> None:
+        self._names, self._elements, self.moved = names, elements, moved
+        self.draw = _Draw(self.fresh)
+        self.twins: dict[str, str] = {}
+        self._turn = ""
 
     def fresh(self, wanted: str) -> str:
         name, number = f"{wanted}@shaken", 2
-        while name in self.names:
+        while name in self._names:
             name, number = f"{wanted}@shaken{number}", number + 1
-        self.names.add(name)
+        self._names.add(name)
         return name
 
+    def inside(self, body: GraphProto, turn: str) -> _Shaker:
+        """Return what treats a body's nodes."""
+        inner = copy(self)
+        inner._elements = {**self._elements, **_elements(body)}
+        inner.moved, inner.twins, inner._turn = set(), dict(self.twins), turn or self._turn
+        return inner
+
     def shake(self, name: str, value: str, nodes: list[NodeProto]) -> str:
-        """Write a changed copy of a value, as a name is typed."""
-        width = _WIDTH * _UNIT_ROUNDING[self.elements[name]]
-        drawn, part, result = (self.fresh(name) for _ in range(3))
-        nodes.append(
-            helper.make_node("RandomUniformLike", [value], [drawn], low=-width, high=width)
-        )
-        nodes.append(helper.make_node("Mul", [value, drawn], [part]))
-        nodes.append(helper.make_node("Add", [value, part], [result]))
+        """Write a changed copy of a value, which is typed as some name is."""
+        result = self.fresh(name)
+        nodes += self.draw.shake(value, result, self._elements[name], self._turn)
         return result
 
     def treat(self, node: NodeProto) -> list[NodeProto]:
@@ -98,10 +228,11 @@ class _Shaker:
         if not read.isdisjoint(self.moved):
             self.moved.update(node.output)
             return [self._copied(node)]
-        real = [name for name in node.output if self.elements.get(name) in _UNIT_ROUNDING]
+        real = self._real(node)
         if read.isdisjoint(self.twins) or not real or is_flat(node):
             return [node]
         twin = self._copied(node)
+        twin.name = ""
         nodes = [node, twin]
         for place, name in enumerate(node.output):
             if name:
@@ -111,35 +242,39 @@ class _Shaker:
                 self.twins[name] = self.shake(name, other, nodes)
         return nodes
 
+    def _real(self, node: NodeProto) -> list[str]:
+        return [name for name in node.output if self._elements.get(name) in _UNIT_ROUNDING]
+
     def _copied(self, node: NodeProto) -> NodeProto:
-        copy = NodeProto()
-        copy.CopyFrom(node)
-        for place, name in enumerate(copy.input):
-            copy.input[place] = self.twins.get(name, name)
-        for body in walk.body_graphs(copy):
-            self._treat_body(body)
-        return copy
+        twin = NodeProto()
+        twin.CopyFrom(node)
+        for place, name in enumerate(twin.input):
+            twin.input[place] = self.twins.get(name, name)
+        for body in walk.body_graphs(twin):
+            turn = body.input[0].name if twin.op_type == "Loop" else ""
+            self.inside(body, turn)._treat_body(body)
+        return twin
 
     def _treat_body(self, body: GraphProto) -> None:
         """Change the values inside a body that follow from those outside, or from turns before."""
-        elements = self.elements | _elements(body)
-        inner = _Shaker(self.names, elements, set(), dict(self.twins))
-        following = {value.name for value in body.input if elements[value.name] in _UNIT_ROUNDING}
+        following = {
+            each.name for each in body.input if self._elements[each.name] in _UNIT_ROUNDING
+        }
         nodes: list[NodeProto] = []
         for node in body.node:
             read = walk.read_names([node])
-            copy = inner._copied(node)
-            nodes.append(copy)
-            if is_flat(node) or (read.isdisjoint(following) and read.isdisjoint(inner.twins)):
+            twin = self._copied(node)
+            nodes.append(twin)
+            if is_flat(node) or (read.isdisjoint(following) and read.isdisjoint(self.twins)):
                 continue
             for place, name in enumerate(node.output):
-                if name and elements.get(name) in _UNIT_ROUNDING:
-                    copy.output[place] = inner.fresh(name)
-                    inner.twins[name] = inner.shake(name, copy.output[place], nodes)
+                if name in self._real(node):
+                    twin.output[place] = self.fresh(name)
+                    self.twins[name] = self.shake(name, twin.output[place], nodes)
         del body.node[:], body.value_info[:]
         body.node.extend(nodes)
         for value in body.output:
-            value.name = inner.twins.get(value.name, value.name)
+            value.name = self.twins.get(value.name, value.name)
 
 
 def _typed(derived: ModelProto, types: Mapping[str, TensorType]) -> ModelProto:
