@@ -21,7 +21,7 @@ from onnxprobe.graph.tangent.registry import (
     Rules,
 )
 
-__all__ = ["normalised", "refuse_outputs", "register"]
+__all__ = ["activated", "kept_attributes", "normalised", "refuse_outputs", "register"]
 
 _ROUNDS = "it rounds what it multiplies to integers"
 _EPSILON, _SKIP_EPSILON = 1e-5, 1e-12
@@ -64,8 +64,18 @@ def normalised(
     return x * inverse, inverse
 
 
-def _activated(e: Emitter, x: Value, name: str | None, given: Sequence[float | None]) -> Value:
-    """Apply a fused activation function; parameters that are ``None`` have their default."""
+def activated(e: Emitter, x: Value, name: str | None, given: Sequence[float | None]) -> Value:
+    """Apply a fused activation function.
+
+    Args:
+        e: Where nodes go.
+        x: A value.
+        name: The function; none if empty.
+        given: Its parameters; those that are ``None`` have their default.
+
+    Returns:
+        The result.
+    """
     if not name or name == "Identity":
         return x
     if name == "Clip":
@@ -78,7 +88,8 @@ def _activated(e: Emitter, x: Value, name: str | None, given: Sequence[float | N
     return activate(e, x, name, given)
 
 
-def _kept(node: Node, *dropped: str) -> dict[str, Any]:
+def kept_attributes(node: Node, *dropped: str) -> dict[str, Any]:
+    """Return a node's attributes but for some, as `Emitter.node` takes them."""
     return {each.name: each for each in node.proto.attribute if each.name not in dropped}
 
 
@@ -86,11 +97,11 @@ def _fused_conv(node: Node) -> list[Value | None]:
     """Conv, then the sum with Z, then the activation."""
     e = node.e
     inputs = [node.x(place) if node.has(place) else None for place in range(3)]
-    (name,) = e.node("Conv", inputs, **_kept(node, "activation", "activation_params"))
+    (name,) = e.node("Conv", inputs, **kept_attributes(node, "activation", "activation_params"))
     result = Value(e, name, node.x().dtype)
     if node.has(3):
         result = result + node.x(3)
-    return [_activated(e, result, node.attr("activation"), node.attr("activation_params", []))]
+    return [activated(e, result, node.attr("activation"), node.attr("activation_params", []))]
 
 
 def _fused_gemm(node: Node) -> list[Value | None]:
@@ -99,9 +110,9 @@ def _fused_gemm(node: Node) -> list[Value | None]:
     if inputs[2] is None and e.opset < 11:
         inputs[2] = e.scalar(0, node.x().dtype)
     names = ("activation", *(f"activation_{each}" for each in ("alpha", "beta", "gamma")))
-    (name,) = e.node("Gemm", inputs, **_kept(node, *names))
+    (name,) = e.node("Gemm", inputs, **kept_attributes(node, *names))
     given = [node.attr("activation_alpha"), node.attr("activation_beta")]
-    return [_activated(e, Value(e, name, node.x().dtype), node.attr("activation"), given)]
+    return [activated(e, Value(e, name, node.x().dtype), node.attr("activation"), given)]
 
 
 def _fused_matmul(node: Node) -> list[Value | None]:
@@ -206,7 +217,7 @@ def _matmul_bits(node: Node) -> Sequence[Result]:
         node.scope.outcome.straight.append(node.proto.name or node.proto.output[0])
     names = [*node.proto.input[1:5]]
     # Otherwise the tangent might be rounded to eight bits.
-    kept = _kept(node, "accuracy_level")
+    kept = kept_attributes(node, "accuracy_level")
     (made,) = node.e.node(
         node.proto.op_type, [node.t(), *names], domain=node.proto.domain, accuracy_level=1, **kept
     )

@@ -12,10 +12,18 @@ from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import NoRuleError, NotDifferentiableError, Result, Rules
 from onnxprobe.graph.tangent.scope import Folded
 
-__all__ = ["register"]
+__all__ = ["fold_linear", "register"]
 
 
-def _linear(node: Node) -> Sequence[Result]:
+def fold_linear(node: Node) -> Sequence[Result]:
+    """Differentiate what is linear in images, and treats each by itself.
+
+    Args:
+        node: The node.
+
+    Returns:
+        The tangent of its output, directions folded into the batch axis.
+    """
     return [Folded(node.linear(node.fold()))]
 
 
@@ -77,7 +85,7 @@ def _resize(node: Node) -> Sequence[Result]:
         return [lifted_linear(node, 0, extrapolation_value=None)]
     if node.attr("axes") is not None or node.has(3):
         return [lifted_linear(node, 0)]
-    return _linear(node)
+    return fold_linear(node)
 
 
 def register(table: Rules) -> None:
@@ -86,8 +94,8 @@ def register(table: Rules) -> None:
     Args:
         table: Where to.
     """
-    table.add("AveragePool", _linear)
-    table.add("GlobalAveragePool", _linear)
+    table.add("AveragePool", fold_linear)
+    table.add("GlobalAveragePool", fold_linear)
     table.add("MaxPool", _max_pool, since=8)
     table.add("GlobalMaxPool", _global_max_pool)
     table.add("LpPool", _lp_pool, since=2)

@@ -11,7 +11,7 @@ from onnxprobe.graph.tangent.node import Node, total
 from onnxprobe.graph.tangent.registry import MICROSOFT, NoRuleError, Result, Rules
 from onnxprobe.graph.tangent.scope import Folded
 
-__all__ = ["register"]
+__all__ = ["convolution", "register"]
 
 
 def _matrix(node: Node, index: int, rank: int) -> tuple[Value, Value | None]:
@@ -83,8 +83,15 @@ def _side(node: Node, place: int, turned: bool) -> tuple[Value, Value]:
     )
 
 
-def _conv(node: Node) -> Sequence[Result]:
-    """Conv and ConvTranspose; directions ride on the batch axis."""
+def convolution(node: Node) -> Sequence[Result]:
+    """Differentiate Conv or ConvTranspose; directions ride on the batch axis.
+
+    Args:
+        node: The node; its bias, if any, is one per channel.
+
+    Returns:
+        The tangent of its output.
+    """
     node.only(0, 1, 2)
     e = node.e
     if node.actives == [0]:
@@ -151,6 +158,6 @@ def register(table: Rules) -> None:
     """
     table.add("MatMul", _matmul)
     table.add("Gemm", _gemm, since=7)
-    table.add("Conv ConvTranspose", _conv)
+    table.add("Conv ConvTranspose", convolution)
     table.add("Einsum", _einsum)
     table.add("FusedMatMul", _fused_matmul, domain=MICROSOFT)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KNOWN_OPSET",
     "MICROSOFT",
+    "NCHWC",
     "NO_RULE",
     "OLDEST_OPSET",
     "ZERO",
@@ -38,7 +39,7 @@ __all__ = [
 # Where, Sign and ConstantOfShape are there from the first one on.
 OLDEST_OPSET = 9
 KNOWN_OPSET = 28
-MICROSOFT = "com.microsoft"
+MICROSOFT, NCHWC = "com.microsoft", "com.microsoft.nchwc"
 NO_RULE = "onnxprobe has no rule for it"
 
 Key: TypeAlias = tuple[str, str, int]

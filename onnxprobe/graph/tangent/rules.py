@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onnxprobe.graph.tangent import (
+    blocked,
     branches,
     classical,
     contrib,
@@ -46,6 +47,7 @@ normalisation.register(RULES, EXPANSIONS)
 recurrent.register(EXPANSIONS)
 sampling.register(RULES, EXPANSIONS)
 contrib.register(RULES, EXPANSIONS)
+blocked.register(RULES, EXPANSIONS)
 contrib_attention.register(EXPANSIONS)
 contrib_grouped.register(EXPANSIONS)
 classical.register(RULES, EXPANSIONS)

@@ -36,8 +36,8 @@ _STRIDE = 7919
 _WIDTH = 2.0
 _UNIT_ROUNDING: dict[int, float] = {TensorProto.FLOAT: 2.0**-24, TensorProto.DOUBLE: 2.0**-53}
 _DOMAIN = "onnxprobe.shaking"
-# Since which opset Reshape knows sizes of zero.
-_ZERO_SIZES = 14
+# Opsets since which Slice takes inputs and Reshape sizes of zero, and the version of functions.
+_SLICES_BY_INPUTS, _ZERO_SIZES, _FUNCTIONS = 10, 14, 8
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def shaken(derived: ModelProto, tangents: Iterable[str], types: Mapping[str, Ten
     opset = next(each.version for each in derived.opset_import if each.domain in {"", "ai.onnx"})
     result.functions.append(_function(opset))
     result.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    result.ir_version = max(result.ir_version, _FUNCTIONS)
     return Shaken(result, shaker.draw.noise)
 
 
@@ -102,23 +103,33 @@ def _function(opset: int) -> FunctionProto:
     def write(operator: str, inputs: str, output: str) -> NodeProto:
         return helper.make_node(operator, inputs.split(), [output])
 
-    filled = helper.make_node("ConstantOfShape", ["count"], ["ones"], value=_whole("one", [1]))
     shaped = write("Reshape", "drawn shape", "share")
     if opset >= _ZERO_SIZES:
         shaped.attribute.append(helper.make_attribute("allowzero", 1))
+    ones = helper.make_node("ConstantOfShape", ["count"], ["ones"], value=_whole("one", [1]))
+    drawn = [write("Slice", "enough start end", "drawn")]
+    if opset < _SLICES_BY_INPUTS:
+        drawn = [
+            ones,
+            write("NonZero", "ones", "element"),
+            write("Add", "element start", "place"),
+            write("Gather", "enough place", "drawn"),
+        ]
     nodes = [
         constant("one", 1),
         constant("length", NOISE_LENGTH),
         write("Shape", "x", "shape"),
         write("Size", "x", "size"),
         write("Reshape", "size one", "count"),
-        filled,
-        write("NonZero", "ones", "element"),
-        write("Add", "element first", "place"),
-        write("Div", "place length", "turns"),
-        write("Mul", "turns length", "passed"),
-        write("Sub", "place passed", "index"),
-        write("Gather", "noise index", "drawn"),
+        # Places are counted around, and what is longer than the noise reads it again.
+        write("Div", "first length", "before"),
+        write("Mul", "before length", "left"),
+        write("Sub", "first left", "start"),
+        write("Add", "start count", "end"),
+        write("Div", "end length", "passed"),
+        write("Add", "passed one", "turns"),
+        write("Tile", "noise turns", "enough"),
+        *drawn,
         shaped,
         write("Mul", "share width", "relative"),
         write("Mul", "x relative", "change"),
@@ -146,7 +157,8 @@ class _Draw:
         self.noise = fresh("noise")
         self._exact_noise = fresh("noise in float64")
         self._stride = fresh("stride")
-        self._widths = {kind: fresh("width") for kind in _UNIT_ROUNDING}
+        self._widths: dict[int, str] = {}
+        self._has_turns = False
         self._places: list[TensorProto] = []
 
     def shake(self, value: str, result: str, kind: int, turn: str) -> list[NodeProto]:
@@ -166,17 +178,23 @@ class _Draw:
         self._places.append(_whole(first, [at]))
         nodes = []
         if turn:
+            self._has_turns = True
             passed, start = self._fresh("passed"), self._fresh("place")
             nodes.append(helper.make_node("Mul", [turn, self._stride], [passed]))
             nodes.append(helper.make_node("Add", [first, passed], [start]))
             first = start
         noise = self.noise if kind == TensorProto.FLOAT else self._exact_noise
+        if kind not in self._widths:
+            self._widths[kind] = self._fresh("width")
         read = [value, noise, first, self._widths[kind]]
         return [*nodes, helper.make_node("Shake", read, [result], domain=_DOMAIN)]
 
     def first_nodes(self) -> list[NodeProto]:
         """Write what the main graph must begin with."""
-        return [helper.make_node("Cast", [self.noise], [self._exact_noise], to=TensorProto.DOUBLE)]
+        if TensorProto.DOUBLE not in self._widths:
+            return []
+        names = [self.noise], [self._exact_noise]
+        return [helper.make_node("Cast", *names, to=TensorProto.DOUBLE)]
 
     def constants(self) -> list[TensorProto]:
         """Write what the main graph must store."""
@@ -184,7 +202,8 @@ class _Draw:
             helper.make_tensor(name, kind, [], [_WIDTH * _UNIT_ROUNDING[kind]])
             for kind, name in self._widths.items()
         ]
-        return [*self._places, *widths, _whole(self._stride, [_STRIDE])]
+        strides = [_whole(self._stride, [_STRIDE])] if self._has_turns else []
+        return [*self._places, *widths, *strides]
 
 
 class _Shaker:
