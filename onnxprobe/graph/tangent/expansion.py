@@ -17,6 +17,8 @@ __all__ = ["expand_by_function", "renamed_body"]
 
 # From this one on, operators that bodies are made of have only learnt more types.
 SETTLED_OPSET = 18
+# Their bodies are made of Loop and operators of sequences, which have done so from opset 17 on.
+_SETTLED_BEFORE = {"SequenceMap": 17}
 
 
 def expand_by_function(node: Node) -> list[Value | None]:
@@ -60,25 +62,38 @@ def _body(node: Node) -> FunctionProto:
     except defs.SchemaError:
         where = f" at opset {opset}" if proto.domain in ("", "ai.onnx") else ""
         raise NoRuleError(f"{NO_RULE}, and onnx does not define it{where}") from None
+    settled = _SETTLED_BEFORE.get(proto.op_type, SETTLED_OPSET)
     if schema.has_function:
-        for version in _versions(opset, schema.function_opset_versions):
+        for version in _versions(opset, settled, schema.function_opset_versions):
             content = schema.get_function_with_opset_version(version)
             if content is not None:
                 return FunctionProto.FromString(content)
     if schema.has_context_dependent_function:
         types = [_type(node, place) for place in range(len(proto.input))]
-        for version in _versions(opset, schema.context_dependent_function_opset_versions):
+        written = schema.context_dependent_function_opset_versions
+        for version in _versions(opset, settled, written):
             content = schema.get_context_dependent_function_with_opset_version(
                 version, proto.SerializeToString(), types
             )
             if content:
-                return FunctionProto.FromString(content)
+                function = FunctionProto.FromString(content)
+                _declare_elements(function, proto)
+                return function
     raise NoRuleError(NO_RULE)
 
 
-def _versions(opset: int, written: Iterable[int]) -> list[int]:
+def _declare_elements(function: FunctionProto, node: NodeProto) -> None:
+    """Keep what a body says of the elements that it is called with: inference tells nothing."""
+    declared = [value for body in walk.body_graphs(node) for value in body.input]
+    for inner in function.node:
+        for body in walk.body_graphs(inner):
+            written = {name for each in body.node for name in each.output}
+            body.value_info.extend(each for each in declared if each.name in written)
+
+
+def _versions(opset: int, settled: int, written: Iterable[int]) -> list[int]:
     """Return the opsets whose body of an operator may stand in a model, best first."""
-    older = (each for each in written if SETTLED_OPSET <= each < opset)
+    older = (each for each in written if settled <= each < opset)
     return [opset, *sorted(older, reverse=True)]
 
 

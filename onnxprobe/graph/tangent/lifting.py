@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from onnxprobe.graph.dtypes import REAL_TYPES
 from onnxprobe.graph.tangent.emitter import Value
 from onnxprobe.graph.tangent.node import Node, total
@@ -108,15 +110,25 @@ def numerical(node: Node) -> list[Result]:
     if dtype not in _STEPS:
         raise NoRuleError(f"derivatives in {dtype}")
 
-    def norm(value: Value) -> Value:
-        flat = e.reshape(value.cast(dtype), [-1])
-        return e.sum(flat * flat, [0], keep=False)
+    def flat(value: Value) -> Value:
+        # Nothing can be told of no elements, so there is one more.
+        return e.concat([e.reshape(value.cast(dtype), [-1]), e.constant(np.zeros(1, dtype))])
+
+    def largest(value: Value) -> Value:
+        return e.op("ReduceMax", e.op("Abs", flat(value)), keepdims=0)
+
+    def or_one(value: Value) -> Value:
+        return e.where(value.equals(0.0), 1.0, value)
+
+    # No element moves by more than the step times what its input has on average.
+    sizes = []
+    for place in active:
+        values = flat(node.x(place))
+        sizes.append(or_one(e.op("Sqrt", e.mean(values * values, [0], keep=False))))
 
     def write(slices: list[Value]) -> list[Value]:
-        length = e.op("Sqrt", total([norm(each) for each in slices]))
-        size = e.op("Sqrt", total([norm(node.x(place)) for place in active]))
-        still = length.equals(0.0)
-        step = (size + 1.0) * _STEPS[dtype] / e.where(still, 1.0, length)
+        speeds = [largest(each) / size for each, size in zip(slices, sizes, strict=True)]
+        step = _STEPS[dtype] / or_one(e.op("Max", *speeds))
         moved = {}
         for sign in (1.0, -1.0):
             inputs = {

@@ -94,15 +94,17 @@ def _lrn(node: Node) -> list[Value | None]:
     channels = node.shape()[1]
     if channels is None:
         raise NoRuleError("the number of channels is not known")
-    squares = x * x
     before, after = (size - 1) // 2, size // 2
-    # A window over channels is a difference of places in a padded tensor.
-    parts = []
-    for channel in range(channels):
-        low, high = max(0, channel - before), min(channels, channel + after + 1)
-        parts.append(e.sum(e.slice(squares, low, high, 1), [1]))
-    around = e.concat(parts, 1)
-    bottom = around * (node.attr("alpha", 1e-4) / size) + node.attr("bias", 1.0)
+    # Channels become a column, over which a window runs that is padded with zeros.
+    columns = e.reshape(x * x, [0, 1, channels, -1])
+    around = e.op(
+        "AveragePool",
+        columns,
+        kernel_shape=[size, 1],
+        pads=[before, 0, after, 0],
+        count_include_pad=1,
+    )
+    bottom = e.reshape(around, node.sizes()) * node.attr("alpha", 1e-4) + node.attr("bias", 1.0)
     return [x / bottom ** node.attr("beta", 0.75)]
 
 

@@ -33,6 +33,12 @@ def sequence_model(nodes: Sequence[NodeProto], inputs: Sequence[str]) -> ModelPr
 
 
 PAIR = _node("SequenceConstruct", "x y", "s")
+_SQUARE = helper.make_graph(
+    [_node("Mul", "each each", "square")],
+    "squared",
+    [helper.make_tensor_value_info("each", TensorProto.FLOAT, [2, 3])],
+    [helper.make_tensor_value_info("square", TensorProto.FLOAT, [2, 3])],
+)
 GRAPHS = {
     "at": [PAIR, _node("SequenceAt", "s one", "z"), _node("Mul", "z x", "out")],
     "concat": [PAIR, _node("ConcatFromSequence", "s", "out", axis=-1)],
@@ -45,6 +51,11 @@ GRAPHS = {
     "erase": [
         PAIR,
         _node("SequenceErase", "s one", "t"),
+        _node("ConcatFromSequence", "t", "out", axis=0),
+    ],
+    "map": [
+        PAIR,
+        _node("SequenceMap", "s", "t", body=_SQUARE),
         _node("ConcatFromSequence", "t", "out", axis=0),
     ],
     "split": [

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from onnx import GraphProto, NodeProto
 
 from onnxprobe.errors import ModelError
 from onnxprobe.graph import differentiate, infer_types, parse_model
-from tests.graph.models import model, node, opened, stored, value
+from tests.graph.models import body, model, node, opened, stored, value
 
 
 def test_what_nothing_reads_is_left_out() -> None:
@@ -58,12 +60,38 @@ def test_a_name_that_is_taken_is_not_taken_again() -> None:
     assert derived.sources["x"] != "x@tangent"
 
 
-def test_the_cost_is_linear_in_the_nodes() -> None:
+def _normalising(read: str, written: str) -> NodeProto:
+    """Every other node stands for ten others."""
+    if int(written[1:]) % 2:
+        return node("Tanh", read, written)
+    return node("LayerNormalization", f"{read} scale", written)
+
+
+def _branching(read: str, written: str) -> NodeProto:
+    def branch(operator: str) -> GraphProto:
+        inner = f"{written}_{operator}"
+        return body([node(operator, read, inner)], [value(inner, [1, 4])])
+
+    return node("If", "condition", written, then_branch=branch("Tanh"), else_branch=branch("Sin"))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        lambda read, written: node("Tanh", read, written),
+        _normalising,
+        _branching,
+    ],
+    ids=["rule", "expansion", "bodies"],
+)
+def test_the_cost_is_linear_in_the_nodes(link: Callable[[str, str], NodeProto]) -> None:
     """Four times the nodes may take eight times as long, not sixteen; a thousand, two seconds."""
+    weights = [stored("scale", np.ones(4, np.float32)), stored("condition", np.array(True))]
 
     def seconds(count: int) -> float:
-        chain = [node("Tanh", f"t{index}", f"t{index + 1}") for index in range(count)]
-        graph = opened(model(chain, [value("t0", [1, 4])], [value(f"t{count}", [1, 4])]))
+        chain = [link(f"t{index}", f"t{index + 1}") for index in range(count)]
+        outputs = [value(f"t{count}", [1, 4])]
+        graph = opened(model(chain, [value("t0", [1, 4])], outputs, weights))
         types = infer_types(graph)
         start = time.process_time()
         differentiate(graph, types, ["t0"], [f"t{index}" for index in range(1, count + 1)])

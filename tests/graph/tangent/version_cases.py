@@ -15,7 +15,7 @@ from onnx import ModelProto, helper
 
 from onnxprobe.types import Array
 from tests.graph.models import model, node, stored, value
-from tests.graph.tangent.sequence_models import OPTIONAL, X, sequence_model
+from tests.graph.tangent.sequence_models import GRAPHS, OPTIONAL, X, sequence_model
 from tests.graph.tangent.specs import Spec, draw
 
 __all__ = ["version_cases"]
@@ -100,6 +100,26 @@ def _bits() -> Iterator[Case]:
     yield "BitCast", 26, *same.model(), Spec("Identity", [draw(2, 3)], 16).model()[0]
 
 
+def _codes() -> Iterator[Case]:
+    """Codes are integers; their scale moves with the extremes, zero being one of them."""
+    x = draw(3, 4)
+    nodes = [
+        node("ReduceMax", "x0", "top", keepdims=0),
+        node("ReduceMin", "x0", "bottom", keepdims=0),
+        node("Sub", "top bottom", "range"),
+        node("Div", "range most", "scale"),
+    ]
+    inputs, outputs = [value("x0", x.shape)], [value("scale", [])]
+    reference = model(nodes, inputs, outputs, [stored("most", np.float32(255))])
+    coded = model([node("DynamicQuantizeLinear", "x0", "codes scale zero")], inputs, outputs)
+    yield "DynamicQuantizeLinear", 11, coded, {"x0": x}, reference
+
+
+def _mapped() -> Iterator[Case]:
+    proto = sequence_model(GRAPHS["map"], ["x", "y"])
+    yield "SequenceMap", 17, proto, {"x": X, "y": X + np.float32(0.3)}, proto
+
+
 def _optional() -> Iterator[Case]:
     for wrapped, plain in OPTIONAL.values():
         proto, reference = (sequence_model(nodes, ["x", "y"]) for nodes in (wrapped, plain))
@@ -136,7 +156,8 @@ def version_cases() -> dict[tuple[str, int], list[tuple[ModelProto, dict[str, Ar
     """By operator and version: models, what they are fed, and models that compute the same."""
     found: dict[tuple[str, int], list[tuple[ModelProto, dict[str, Array], ModelProto]]] = {}
     for make in (
-        _regions, _resizing, _scales, _standardised, _scattered, _bits, _norms, _soft, _optional,
+        _regions, _resizing, _scales, _standardised, _scattered, _bits, _norms, _soft, _codes,
+        _mapped, _optional,
     ):  # fmt: skip
         for operator, version, proto, feeds, reference in make():
             found.setdefault((operator, version), []).append((proto, feeds, reference))
