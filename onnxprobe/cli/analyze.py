@@ -103,8 +103,8 @@ __all__ = ["analyze"]
     type=click.Choice(["auto", "jvp", "fd"]),
     default="auto",
     show_default=True,
-    help="Derivatives: jvp exact or none, fd by finite differences, auto exact where that is "
-    "possible.",
+    help="Derivatives: jvp by forward mode or not at all, fd by finite differences of the model, "
+    "auto by forward mode where that is possible.",
 )
 @click.option(
     "--straight-through",

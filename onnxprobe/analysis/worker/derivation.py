@@ -61,7 +61,7 @@ class Derivation:
         """
         return self._runner(self.session, point)
 
-    def shaken(self, point: Point) -> ShakenRunner | None:
+    def shaken(self, point: Point) -> _ShakenRunner | None:
         """Run tangents at values that are off by a rounding error each.
 
         Args:
@@ -74,7 +74,7 @@ class Derivation:
             return None
         session, noise = self.rounding
         drawn = np.zeros(NOISE_LENGTH, np.float32)
-        return ShakenRunner(self._runner(session, point, {noise: drawn}), drawn)
+        return _ShakenRunner(self._runner(session, point, {noise: drawn}), drawn)
 
     def _runner(
         self, session: Session, point: Point, further: Mapping[str, Array] = MappingProxyType({})
@@ -95,7 +95,7 @@ class Derivation:
         return DirectionRunner(session, feeds, sources, outputs)
 
 
-class ShakenRunner:
+class _ShakenRunner:
     """A `TangentRunner` at values that are off by a rounding error each, others at each run.
 
     Args:
