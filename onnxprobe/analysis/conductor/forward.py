@@ -37,10 +37,11 @@ def choose_forward(link: Link, findings: Findings, names: Sequence[str], wanted:
     findings.underived.update(answer.failed)
     straight = sum(findings.entries[name].straight for name in findings.forward)
     if straight:
+        pairs = f"{answer.straight} pair{'' if answer.straight == 1 else 's'}"
+        tensors = f"{straight} tensor{'' if straight == 1 else 's'}"
         findings.assumptions.append(
-            f"derivatives pass straight through {answer.straight} pairs of QuantizeLinear and "
-            f"DequantizeLinear: figures of the {straight} tensors behind them are those of a "
-            "network that does not round"
+            f"derivatives pass straight through {pairs} of QuantizeLinear and DequantizeLinear: "
+            f"figures of the {tensors} behind that are those of a network that does not round"
         )
     if answer.nodes:
         listed = "; ".join(answer.nodes[:_NAMED_NODES])

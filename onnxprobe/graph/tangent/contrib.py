@@ -12,6 +12,7 @@ from onnxprobe.graph.tangent.activations import activate
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.lifting import lifted_linear
 from onnxprobe.graph.tangent.node import Node
+from onnxprobe.graph.tangent.normalisation import normalised
 from onnxprobe.graph.tangent.registry import (
     MICROSOFT,
     Expansions,
@@ -21,7 +22,7 @@ from onnxprobe.graph.tangent.registry import (
     Rules,
 )
 
-__all__ = ["activated", "kept_attributes", "normalised", "refuse_outputs", "register"]
+__all__ = ["activated", "kept_attributes", "refuse_outputs", "register"]
 
 _ROUNDS = "it rounds what it multiplies to integers"
 _EPSILON, _SKIP_EPSILON = 1e-5, 1e-12
@@ -41,27 +42,6 @@ def refuse_outputs(node: Node, *places: int) -> None:
     for place in places:
         if place < len(taken) and taken[place]:
             raise NoRuleError(f"no rule for output {place} of {node.proto.op_type}")
-
-
-def normalised(
-    e: Emitter, x: Value, axes: Sequence[int], epsilon: float, *, centre: bool = True
-) -> tuple[Value, Value]:
-    """Divide by the root of the mean square over axes.
-
-    Args:
-        e: Where nodes go.
-        x: A value.
-        axes: Axes over which the mean runs.
-        epsilon: Added to the mean square.
-        centre: Whether the mean is subtracted first.
-
-    Returns:
-        The result, and what it was multiplied by.
-    """
-    if centre:
-        x = x - e.mean(x, axes)
-    inverse = 1.0 / e.op("Sqrt", e.mean(x * x, axes) + epsilon)
-    return x * inverse, inverse
 
 
 def activated(e: Emitter, x: Value, name: str | None, given: Sequence[float | None]) -> Value:

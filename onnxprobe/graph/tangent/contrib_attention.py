@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from onnxprobe.graph.tangent.contrib import normalised, refuse_outputs
+from onnxprobe.graph.tangent.contrib import refuse_outputs
 from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.node import Node
+from onnxprobe.graph.tangent.normalisation import normalised
 from onnxprobe.graph.tangent.registry import MICROSOFT, Expansions, NoRuleError
 
 __all__ = ["counted", "register", "rotated", "size_along"]

@@ -175,5 +175,4 @@ def register(table: Rules) -> None:
         table: Where to.
     """
     for operator, places in LINEAR.items():
-        if places:
-            table.add(operator, _linear_rule(places))
+        table.add(operator, _linear_rule(places))

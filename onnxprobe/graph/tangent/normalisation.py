@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnxprobe.graph.tangent.elementwise import weighted
-from onnxprobe.graph.tangent.emitter import Value
+from onnxprobe.graph.tangent.emitter import Emitter, Value
 from onnxprobe.graph.tangent.node import Node
 from onnxprobe.graph.tangent.registry import Expansions, NoRuleError, Result, Rules
 
-__all__ = ["register"]
+__all__ = ["normalised", "register"]
 
 
 def _per_channel(node: Node, value: Value) -> Value:
@@ -60,14 +60,30 @@ def _batch_norm_expansion(node: Node) -> list[Value | None]:
     return result
 
 
-def _standardised(node: Node, axes: Sequence[int], epsilon: float) -> Value:
-    e, x = node.e, node.x()
-    middle = x - e.mean(x, axes)
-    return middle / e.op("Sqrt", e.mean(middle * middle, axes) + epsilon)
+def normalised(
+    e: Emitter, x: Value, axes: Sequence[int], epsilon: float, *, centre: bool = True
+) -> tuple[Value, Value]:
+    """Divide by the root of the mean square over axes.
+
+    Args:
+        e: Where nodes go.
+        x: A value.
+        axes: Axes over which the mean runs.
+        epsilon: Added to the mean square.
+        centre: Whether the mean is subtracted first.
+
+    Returns:
+        The result, and what it was multiplied by.
+    """
+    if centre:
+        x = x - e.mean(x, axes)
+    inverse = 1.0 / e.op("Sqrt", e.mean(x * x, axes) + epsilon)
+    return x * inverse, inverse
 
 
 def _instance_norm(node: Node) -> list[Value | None]:
-    whole = _standardised(node, range(2, node.rank()), node.attr("epsilon", 1e-5))
+    axes = range(2, node.rank())
+    whole, _ = normalised(node.e, node.x(), axes, node.attr("epsilon", 1e-5))
     scale, shift = (_per_channel(node, node.x(place)) for place in (1, 2))
     return [whole * scale + shift]
 
@@ -110,14 +126,11 @@ def _lrn(node: Node) -> list[Value | None]:
 
 def _layer_norm(node: Node) -> list[Value | None]:
     """LayerNormalization as onnx defines it; old files use it before opset 17."""
-    e = node.e
-    first = node.attr("axis", -1) % node.rank()
-    axes = list(range(first, node.rank()))
-    x = node.x()
-    mean = e.mean(x, axes)
-    middle = x - mean
-    inverse = 1.0 / e.op("Sqrt", e.mean(middle * middle, axes) + node.attr("epsilon", 1e-5))
-    result = middle * inverse * node.x(1)
+    e, x = node.e, node.x()
+    axes = range(node.attr("axis", -1) % node.rank(), node.rank())
+    result, inverse = normalised(e, x, axes, node.attr("epsilon", 1e-5))
+    result = result * node.x(1)
+    mean = e.mean(x, axes) if any(node.proto.output[1:2]) else None
     return [result + node.x(2) if node.has(2) else result, mean, inverse]
 
 
