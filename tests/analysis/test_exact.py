@@ -8,6 +8,13 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.analysis.messages import Part
+from onnxprobe.analysis.worker import derivation, opening
+from onnxprobe.analysis.worker.sensitivity import JacobianRequest, measure_jacobians
+from onnxprobe.analysis.worker.source import measure_source
+from onnxprobe.analysis.worker.survey import survey
+from onnxprobe.errors import RunError
 from onnxprobe.record import JacobianRecord
 from onnxprobe.types import Array
 from tests.analysis import networks
@@ -197,3 +204,41 @@ def test_the_floor_covers_what_a_network_makes_of_rounding_errors(kind: str) -> 
     assert 2e-6 * truth[0] < error < spectrum.floor < 100 * error
     for tolerance, found in record.rank_at.items():
         assert found.min <= int((truth > float(tolerance) * truth[0]).sum())
+
+
+def test_where_the_changed_graph_does_not_run_the_floor_is_an_estimate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two graphs take more memory than one; the figures are those of the one."""
+    monkeypatch.setattr(opening, "limit_memory", lambda _: None)
+    content = networks.linear().SerializeToString()
+    study, _ = opening.open_study(
+        opening.ModelFile(None, content, "linear"),
+        Configuration(device="cpu"),
+        {None: normal(40, 12)},
+    )
+    (layout,) = survey(study, ["y"]).layouts
+    measure_source(study, None, 64, 12, lambda _: None)
+    request = JacobianRequest.model_validate({
+        "layouts": [layout],
+        "passes": [[Part(name="y", start=0, stop=layout.size)]],
+        "rows": 8,
+        "samples": [0, 1],
+        "directions": 12,
+        "forward": True,
+        "steps": [],
+        "relative": False,
+        "optimise": True,
+        "noise": {},
+        "scales": {},
+    })
+    (usual,) = measure_jacobians(study, request, lambda _: None).answers
+    assert usual.jacobian.noise_model == "shaken values"
+
+    def fail(self: object, tangents: object) -> None:
+        raise RunError("memory ran out")
+
+    monkeypatch.setattr(derivation._ShakenRunner, "run", fail)
+    (found,) = measure_jacobians(study, request, lambda _: None).answers
+    assert found.jacobian.noise_model == "path length"
+    assert found.jacobian.rank == usual.jacobian.rank

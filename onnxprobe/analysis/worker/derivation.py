@@ -35,15 +35,12 @@ class Derivation:
         derived: The graph.
         session: Compiled from it.
         layouts: How the tensors lie at one sample.
-        rounding: The same at values that are off by a rounding error each, and the input that
-            decides upon the errors, if that can be run.
     """
 
     study: Study
     derived: Differentiated
     session: Session
     layouts: Sequence[Layout]
-    rounding: tuple[Session, str] | None
 
     @property
     def depths(self) -> dict[str, int]:
@@ -70,11 +67,16 @@ class Derivation:
         Returns:
             The runner; ``None`` if there is none.
         """
-        if self.rounding is None:
+        found = _shaken(self.study, self.derived)
+        if found is None:
             return None
-        session, noise = self.rounding
+        session, noise = found
         drawn = np.zeros(NOISE_LENGTH, np.float32)
         return _ShakenRunner(self._runner(session, point, {noise: drawn}), drawn)
+
+    def forget_shaken(self) -> None:
+        """Never run tangents at such values again: they do not run, or take too much memory."""
+        self.study.cache["shaken session"] = None
 
     def _runner(
         self, session: Session, point: Point, further: Mapping[str, Array] = MappingProxyType({})
@@ -154,7 +156,7 @@ def derive_tensors(study: Study, layouts: Sequence[Layout]) -> Derivation:
         RunError: If the runtime refuses it.
     """
     derived, session = _compiled(study, layouts)
-    return Derivation(study, derived, session, layouts, _shaken(study, derived))
+    return Derivation(study, derived, session, layouts)
 
 
 def _derived(study: Study, layouts: Sequence[Layout]) -> Differentiated:

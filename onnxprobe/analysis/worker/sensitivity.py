@@ -27,6 +27,7 @@ from onnxprobe.errors import RunError
 from onnxprobe.jacobian import (
     Observation,
     Pass,
+    TangentRunner,
     choose_step,
     observe,
     observe_tangents,
@@ -160,8 +161,10 @@ def _observe_exactly(
     directions = source_directions(study, request.directions)
     passes = _passes(request)
     share = _per_direction(request, directions.total)
-    for sample in request.samples:
-        found = observe_tangents(
+    is_shaken = True
+
+    def observe_sample(sample: int, shaken: TangentRunner | None) -> dict[str, Reading]:
+        return observe_tangents(
             derivation.runner(study.point(sample)),
             study.source,
             directions,
@@ -170,12 +173,25 @@ def _observe_exactly(
             _reducer(study, request),
             block=max(1, request.rows),
             threads=study.settings.threads,
-            shaken=derivation.shaken(study.point(sample)),
+            shaken=shaken,
             on_progress=lambda done: progress(done * share),
         )
+
+    for sample in request.samples:
+        shaken = derivation.shaken(study.point(sample)) if is_shaken else None
+        is_shaken = shaken is not None
+        try:
+            found = observe_sample(sample, shaken)
+        except (RunError, MemoryError):
+            if not is_shaken:
+                raise
+            # Two graphs take more memory than one.
+            is_shaken, shaken = False, None
+            derivation.forget_shaken()
+            found = observe_sample(sample, None)
         for name, reading in found.items():
             readings[name].append(reading)
-    return _Observed("path length" if derivation.rounding is None else "shaken values")
+    return _Observed("shaken values" if is_shaken else "path length")
 
 
 def _observe_differences(

@@ -34,8 +34,11 @@ NOISE_LENGTH = 65521
 _STRIDE = 7919
 # Largest relative change, in units of the type's rounding error: twice as much for sums of several.
 _WIDTH = 2.0
+_FLOATS = frozenset({"float32", "float64"})
 _UNIT_ROUNDING: dict[int, float] = {TensorProto.FLOAT: 2.0**-24, TensorProto.DOUBLE: 2.0**-53}
 _DOMAIN = "onnxprobe.shaking"
+# Inputs that decide how large something is, by operator.
+_SHAPING = {"Range": (0, 1, 2), "Resize": (2,), "Upsample": (1,)}
 # Opsets since which Slice takes inputs and Reshape sizes of zero, and the version of functions.
 _SLICES_BY_INPUTS, _ZERO_SIZES, _FUNCTIONS = 10, 14, 8
 
@@ -74,8 +77,12 @@ def shaken(derived: ModelProto, tangents: Iterable[str], types: Mapping[str, Ten
     names |= walk.defined_names(graph)
     shaker = _Shaker(names, _elements(graph), set(tangents))
     nodes: list[NodeProto] = []
+    # Old files list what they store among the inputs.
+    stored = {tensor.name for tensor in graph.initializer}
     for value in graph.input:
-        if value.name not in shaker.moved and value.type.tensor_type.elem_type in _UNIT_ROUNDING:
+        if value.name in shaker.moved or value.name in stored:
+            continue
+        if value.type.tensor_type.elem_type in _UNIT_ROUNDING:
             shaker.twins[value.name] = shaker.shake(value.name, value.name, nodes)
     for node in graph.node:
         nodes += shaker.treat(node)
@@ -267,8 +274,10 @@ class _Shaker:
     def _copied(self, node: NodeProto) -> NodeProto:
         twin = NodeProto()
         twin.CopyFrom(node)
+        kept = _SHAPING.get(twin.op_type, ())
         for place, name in enumerate(twin.input):
-            twin.input[place] = self.twins.get(name, name)
+            if place not in kept:
+                twin.input[place] = self.twins.get(name, name)
         for body in walk.body_graphs(twin):
             turn = body.input[0].name if twin.op_type == "Loop" else ""
             self.inside(body, turn)._treat_body(body)
@@ -304,7 +313,7 @@ def _typed(derived: ModelProto, types: Mapping[str, TensorType]) -> ModelProto:
     proto.graph.value_info.extend(
         helper.make_tensor_value_info(name, element_type(kind.dtype), kind.shape)
         for name, kind in types.items()
-        if kind.dtype is not None and kind.kind == "tensor" and name not in known
+        if kind.dtype in _FLOATS and kind.kind == "tensor" and name not in known
     )
     try:
         return shape_inference.infer_shapes(proto)

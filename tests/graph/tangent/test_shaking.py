@@ -179,3 +179,24 @@ def test_names_do_not_meet() -> None:
     plain, quiet = _both(proto, QUIET)
     for left, right in itertools.zip_longest(plain, quiet):
         np.testing.assert_array_equal(left, right)
+
+
+def _resizing() -> ModelProto:
+    """Scales follow from an input, and sizes from them; weights stand among the inputs."""
+    nodes = [
+        node("Mul", "x w", "m"),
+        node("Resize", "m _ scales", "r", mode="linear"),
+        node("Tanh", "r", "y"),
+    ]
+    inputs = [value("x", [1, 1, 2, 6]), value("w", [6])]
+    weights = [stored("w", WEIGHT[0]), stored("scales", np.array([1, 1, 2, 2], np.float32))]
+    proto = model(nodes, inputs, [value("y", [1, 1, 4, 12])], weights)
+    proto.graph.input.append(value("scales", [4]))
+    return proto
+
+
+def test_what_sizes_follow_from_is_left_alone() -> None:
+    x, v = X.reshape(1, 1, 2, 6), VECTORS.reshape(3, 1, 1, 2, 6)
+    (_, tangent), (_, moved) = _both(_resizing(), _noise(0), x, v)
+    size = np.linalg.norm(moved - tangent) / np.linalg.norm(tangent)
+    assert UNIT / 4 < size < 20 * UNIT
