@@ -27,6 +27,8 @@ COMBINATIONS = 16
 # Some of them are run at shaken values, a few at a time: each run shakes anew.
 SHAKEN, SHAKEN_TOGETHER = 8, 4
 _POWER_STEPS = 16
+# Elements of tangents that are taken to float64 at a time.
+_BLOCK_ELEMENTS = 2**22
 _UNIT_ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -211,6 +213,17 @@ class _Sums:
     def add(self, tangents: Array, mixed: Array, rounded: Array | None) -> None:
         """Take one part of the tensor into account."""
         self._is_flat = self._is_flat and not tangents.any()
+        rows, width = tangents.shape
+        if width == self._size < rows:
+            self._factor = tangents.astype(np.float64)
+        # Block by block: in float64, a whole part might not fit.
+        step = max(1, _BLOCK_ELEMENTS // rows)
+        for start in range(0, width, step):
+            columns = slice(start, start + step)
+            some = None if rounded is None else rounded[:, columns]
+            self._add_block(tangents[:, columns], mixed[:, columns], some)
+
+    def _add_block(self, tangents: Array, mixed: Array, rounded: Array | None) -> None:
         exact = tangents.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):  # the eigensolver's gate speaks
             left = mixed - self._mixing @ exact[: self._directions.count]
@@ -220,12 +233,9 @@ class _Sums:
                 moved = rounded.astype(np.float64) - mixed[: len(rounded)]
             found = gram(moved)
             self._rounding = found if self._rounding is None else self._rounding + found
-        if exact.shape[1] == self._size < len(exact):
-            self._factor = exact
-        elif self._gram is None:
-            self._gram = gram(exact)
-        else:
-            self._gram += gram(exact)
+        if self._factor is None:
+            found = gram(exact)
+            self._gram = found if self._gram is None else self._gram + found
 
     def observation(self, made: Perturbations, dtype: str, depth: int) -> Observation:
         """Say what the sums mean; every part must have been added."""
