@@ -104,9 +104,11 @@ def given_directions(
             n). Random directions, uniform on the sphere, if not given.
 
     Returns:
-        Main directions followed by random ones: `PROBES`, or as many as there are main ones.
+        Main directions followed by random ones: `PROBES`, or as many as there are main ones, or as
+        many as the source has dimensions left.
     """
-    probes = _orthonormal(rng, min(PROBES, count, size), size)
+    taken = min(count, size if principal is None else len(principal))
+    probes = _orthonormal(rng, min(PROBES, taken, size - taken), size)
     if principal is None:
         main = _orthonormal(rng, min(count, size), size)
     else:

@@ -19,7 +19,7 @@ def test_random_directions_are_orthonormal_and_so_are_the_probes(size: int, coun
     directions = given_directions(size, count, np.random.default_rng(0))
     main = directions.take(range(count))
     probes = directions.take(range(count, directions.total))
-    assert len(probes) == min(PROBES, count)
+    assert len(probes) == min(PROBES, count, size - count)
     assert np.allclose(main @ main.T, np.eye(count), atol=1e-5)
     assert np.allclose(probes @ probes.T, np.eye(len(probes)), atol=1e-5)
 
@@ -67,3 +67,11 @@ def test_scales_are_the_rms_of_each_tensor_and_1_for_zeros() -> None:
     source = Source((Part("a", (2,)), Part("zero", (3,))))
     scales = source.scales(np.array([3.0, 4.0, 0.0, 0.0, 0.0]))
     assert np.allclose(scales, [np.sqrt(12.5)] * 2 + [1.0] * 3)
+
+
+@pytest.mark.parametrize(("size", "count"), [(6, 4), (40, 33), (3, 2)])
+def test_all_directions_together_are_independent(size: int, count: int) -> None:
+    """What was differenced is divided by all of them at once."""
+    directions = given_directions(size, count, np.random.default_rng(3))
+    rows = directions.take(range(directions.total))
+    assert np.linalg.matrix_rank(rows) == directions.total > count
