@@ -3,7 +3,12 @@
 from onnxprobe.runtime.chatter import capture_chatter
 from onnxprobe.runtime.directions import DirectionRunner, TangentOutput
 from onnxprobe.runtime.layout import RowLayout, find_axis, has_same_values
-from onnxprobe.runtime.providers import Provider, choose_provider, integers_saturate
+from onnxprobe.runtime.providers import (
+    Provider,
+    choose_provider,
+    has_cuda_driver,
+    integers_saturate,
+)
 from onnxprobe.runtime.rows import RowRunner
 from onnxprobe.runtime.session import CPU, CUDA, Session, Settings, version
 
@@ -20,6 +25,7 @@ __all__ = [
     "capture_chatter",
     "choose_provider",
     "find_axis",
+    "has_cuda_driver",
     "has_same_values",
     "integers_saturate",
     "version",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from onnxprobe.errors import RunError
 from onnxprobe.runtime.chatter import capture_chatter
+from onnxprobe.runtime.library import onnxruntime
 from onnxprobe.runtime.session import CPU, CUDA, REFUSAL, USE_CPU, Session, Settings
 from onnxprobe.types import Array, Floats, Program
 
-__all__ = ["Provider", "choose_provider", "integers_saturate"]
+__all__ = ["Provider", "choose_provider", "has_cuda_driver", "integers_saturate"]
 
 # TensorFloat-32 would leave about 5e-4; float32 leaves about 1e-7.
 MAX_CANARY_ERROR = 1e-5
@@ -67,6 +68,15 @@ def choose_provider(
     if device == "cuda":
         raise RunError(f"--device cuda was asked for, but {reason}; {USE_CPU}")
     return _checked(reason, on_cpu, canary, weight)
+
+
+def has_cuda_driver() -> bool:
+    """Tell whether the machine has a driver for CUDA devices.
+
+    Returns:
+        False where CUDA cannot work whatever is installed.
+    """
+    return Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
 
 
 def integers_saturate(

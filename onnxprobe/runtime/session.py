@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from onnxprobe.errors import RunError
 from onnxprobe.runtime.chatter import capture_chatter
+from onnxprobe.runtime.library import onnxruntime
 from onnxprobe.runtime.reasons import missing_provider_reason, reason
 from onnxprobe.types import Array, Program, TensorType
 
