@@ -17,6 +17,12 @@ __all__ = ["MAX_EXPANDED_NODES", "MAX_NODES", "admit"]
 # network.
 MAX_NODES = 200_000
 MAX_EXPANDED_NODES = 1_000_000
+MAX_STORED = 200_000
+# ONNX Runtime follows bodies in bodies no further.
+MAX_DEPTH = 32
+MAX_NAME_LENGTH = 65_536
+# Numbers or texts in one attribute; larger ones are stored as tensors.
+MAX_LISTED = 10_000_000
 
 _Function = tuple[str, str, str]
 
@@ -29,8 +35,9 @@ def admit(model: ModelProto) -> None:
 
     Raises:
         ModelError: If a stored tensor holds its values twice or in the wrong amount, a name is not
-            UTF-8, an attribute, a graph value, a local function or an opset stands twice, nodes
-            wait for each other, or the nodes, local functions expanded, are too many.
+            UTF-8 or too long, an attribute, a graph value, a local function or an opset stands
+            twice, nodes wait for each other or name code that is compiled already, bodies are
+            nested too deep, or the nodes, local functions expanded, or what is stored is too much.
     """
     if not model.graph.node and not model.graph.output:
         raise ModelError(
@@ -43,8 +50,14 @@ def admit(model: ModelProto) -> None:
                 "export it again, or split it"
             )
         _admit_node(node)
-    for tensor, _ in walk.tensors(model):
+    for count, (tensor, _) in enumerate(walk.tensors(model), 1):
+        if count > MAX_STORED:
+            raise ModelError(
+                f"the model stores more than {MAX_STORED:,} tensors, which no network needs; "
+                "export it again, or split it"
+            )
         admit_tensor(tensor)
+    _admit_depth(model)
     _admit_header(model)
     for container in walk.containers(model):
         _admit_values(container)
@@ -66,11 +79,43 @@ def _admit_node(node: NodeProto) -> None:
             "differ in which they take; export the model again"
         )
 
+    if node.op_type == "EPContext":
+        raise ModelError(
+            f"node {node.name or node.op_type!r} (EPContext) holds or names code that was compiled "
+            "for one device, which nobody can audit; export the model without compiling it"
+        )
+    for attribute in node.attribute:
+        listed = max(len(attribute.ints), len(attribute.floats), len(attribute.strings))
+        if listed > MAX_LISTED:
+            raise ModelError(
+                f"attribute {attribute.name!r} of node {node.name or node.op_type!r} lists "
+                f"{listed:,} values, which no operator needs; export the model again"
+            )
+
+
+def _admit_depth(model: ModelProto) -> None:
+    pending: list[tuple[GraphProto | FunctionProto, int]] = [(model.graph, 0)]
+    pending += [(function, 0) for function in model.functions]
+    while pending:
+        container, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            raise ModelError(
+                f"bodies are nested more than {MAX_DEPTH} deep, which no runtime follows; export "
+                "the model again"
+            )
+        for node in container.node:
+            pending += [(body, depth + 1) for body in walk.body_graphs(node)]
+
 
 def _admit_texts(bearer: str, *texts: Iterable[str]) -> None:
     # protobuf hands out what is not UTF-8 as bytes, which no report and no rewrite could hold.
     if any(isinstance(text, bytes) for each in texts for text in each):
         raise ModelError(f"{bearer} bears a name that is not UTF-8; export the model again")
+    if any(len(text) > MAX_NAME_LENGTH for each in texts for text in each):
+        raise ModelError(
+            f"{bearer} bears a name of more than {MAX_NAME_LENGTH:,} letters; export the model "
+            "again"
+        )
 
 
 def _admit_header(model: ModelProto) -> None:

@@ -171,3 +171,62 @@ def test_many_bodies_of_one_name_are_listed_in_linear_time() -> None:
     listed = catalogue(opened(proto), {})
     assert len({info.name for info in listed}) == len(listed) == 15_000
     assert time.perf_counter() - start < 10.0
+
+
+def test_more_stored_tensors_than_any_network_has_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "MAX_STORED", 2)
+    stored = [helper.make_tensor(f"w{index}", TensorProto.FLOAT, [1], [0]) for index in range(3)]
+    admit(relu(*stored[:2]))
+    with pytest.raises(ModelError, match=r"^the model stores more than 2 tensors, which no netw"):
+        admit(relu(*stored))
+
+
+def _nested(levels: int) -> ModelProto:
+    made = node("Relu", "x", "y")
+    for _ in range(levels):
+        branch = helper.make_graph([made], "branch", [], [value("y", [2])])
+        made = node("If", "c", "y", then_branch=branch, else_branch=branch)
+    return model([made], [value("x", [2]), value("c", [], "bool")], [value("y", [2])])
+
+
+def test_bodies_that_are_nested_too_deep_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_DEPTH", 3)
+    admit(_nested(3))
+    with pytest.raises(ModelError, match=r"^bodies are nested more than 3 deep, which no runtime"):
+        admit(_nested(4))
+
+
+def test_a_name_that_is_too_long_is_refused_without_repeating_it() -> None:
+    name = "x" * 65_537
+    proto = model([node("Relu", "x", name)], [value("x", [2])], [value(name, [2])])
+    with pytest.raises(
+        ModelError,
+        match=exactly(
+            "a 'Relu' node bears a name of more than 65,536 letters; export the model again"
+        ),
+    ):
+        admit(proto)
+
+
+def test_an_attribute_that_lists_more_than_any_operator_needs_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "MAX_LISTED", 3)
+    proto = model([node("Squeeze", "x", "y", axes=[0, 1, 2, 3])], [value("x", [2])], [])
+    with pytest.raises(ModelError, match=r"^attribute 'axes' of node 'Squeeze' lists 4 values, wh"):
+        admit(proto)
+
+
+def test_code_that_is_compiled_already_is_refused() -> None:
+    made = node("EPContext", "x", "y", domain="com.microsoft", name="engine")
+    proto = model([made], [value("x", [2])], [value("y", [2])], domains={"com.microsoft": 1})
+    with pytest.raises(
+        ModelError,
+        match=exactly(
+            "node 'engine' (EPContext) holds or names code that was compiled for one device, which "
+            "nobody can audit; export the model without compiling it"
+        ),
+    ):
+        admit(proto)
