@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from onnxprobe.analysis.arguments import listed
-from onnxprobe.analysis.conductor import Data, ModelSource, Progress, conduct
-from onnxprobe.analysis.configuration import (
-    MIN_MEMORY_BYTES,
-    Configuration,
-)
-from onnxprobe.errors import DataError, RunError
+from onnxprobe.analysis.arguments import configure, listed
+from onnxprobe.analysis.conductor import Data, ModelSource, Progress, Workplace, conduct
+from onnxprobe.analysis.local import LocalLink
+from onnxprobe.errors import OnnxProbeError, RunError
 from onnxprobe.record import Report
 
-__all__ = ["IncompleteError", "analyze", "configure"]
+__all__ = ["IncompleteError", "analyze"]
 
 
 class IncompleteError(RunError):
@@ -52,7 +49,11 @@ def analyze(
     memory_bytes: int | None = None,
     threads: int | None = None,
     seed: int = 0,
-    timeout_s: float = 600.0,
+    isolate: bool = False,
+    work_dir: str | Path | None = None,
+    resume: bool = False,
+    timeout_s: float | None = None,
+    unit_timeout_s: float = 600.0,
     allow_links: bool = False,
     data_digest: bool = True,
     progress: Progress | None = None,
@@ -90,7 +91,14 @@ def analyze(
         memory_bytes: Memory to use; half of what there is, at most 8 GiB, if not given.
         threads: Threads, at most one per processor; as many if not given.
         seed: Seed of everything drawn.
-        timeout_s: Seconds that a computation may take without a sign of progress.
+        isolate: Whether native code runs in a process of its own, which cannot crash, hang or bloat
+            this one: for models that nobody vouches for. It takes a second or two to start, and a
+            model that cannot be measured costs the tensors that are to blame.
+        work_dir: Folder that keeps what has been measured, readable by its owner alone.
+        resume: Whether to go on with what ``work_dir`` keeps.
+        timeout_s: Seconds that the whole analysis may take; any if not given.
+        unit_timeout_s: Seconds that a computation may take without a sign of progress, if it is
+            isolated.
         allow_links: Whether external data may be read through symbolic and hard links.
         data_digest: Whether the report holds a digest of the data.
         progress: Called with a phase, the work done and all work.
@@ -128,45 +136,21 @@ def analyze(
         threads=threads,
         seed=seed,
         timeout_s=timeout_s,
+        unit_timeout_s=unit_timeout_s,
         allow_links=allow_links,
         data_digest=data_digest,
     )
-    conclusion = conduct(model, data, configuration, *([progress] if progress else []))
-    if isinstance(conclusion.cause, RunError):
+    folder = None if work_dir is None else Path(work_dir)
+    conclusion = conduct(
+        model,
+        data,
+        configuration,
+        *([progress] if progress else []),
+        workplace=(lambda _: Workplace.given(folder, resume=resume)) if folder else None,
+        connect=None if isolate else partial(LocalLink, timeout_s),
+    )
+    if isinstance(conclusion.cause, OnnxProbeError):
         raise IncompleteError(str(conclusion.cause), conclusion.report) from conclusion.cause
     if conclusion.cause is not None:
         raise conclusion.cause
     return conclusion.report
-
-
-def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Configuration:  # noqa: ANN401
-    """Check options and fill in defaults.
-
-    Args:
-        images: How pictures become input.
-        **options: Fields of `Configuration`; ``None`` for a default.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        DataError: If an option cannot mean anything.
-    """
-    try:
-        chosen = {name: value for name, value in options.items() if value is not None}
-        return Configuration(images=dict(images or {}), **chosen)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise DataError(first["msg"].removeprefix("Value error, ")) from error
-        words = [str(part) for part in first["loc"] if isinstance(part, str)]
-        depth = 2 if words[0] == "images" else 1
-        name = ".".join(words[:depth]).removesuffix("_bytes").removesuffix("_s")
-        what = first["msg"].removeprefix("Input should be ")
-        if name == "memory":
-            what = f"at least {MIN_MEMORY_BYTES} bytes (32 MB)"
-        if first["type"] == "extra_forbidden":
-            raise DataError(
-                f"there is no option {name}; help(onnxprobe.analyze) lists them"
-            ) from error
-        raise DataError(f"option {name} is {first['input']!r}; expected {what}") from error

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from onnxprobe.analysis.configuration import MIN_MEMORY_BYTES, Configuration
 from onnxprobe.errors import DataError
 
-__all__ = ["checked_sizes", "listed"]
+__all__ = ["checked_sizes", "configure", "listed"]
 
 
 def listed(name: str, values: Iterable[Any] | None, *, numbers: bool = False) -> tuple[str, ...]:
@@ -58,3 +61,36 @@ def checked_sizes(sizes: Mapping[str, int] | None) -> dict[str, int]:
         if not isinstance(name, str) or not whole or size < 1:
             raise DataError(f"option sizes has {name!r}: {size!r}; expected a size of at least 1")
     return dict(sizes)
+
+
+def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Configuration:  # noqa: ANN401
+    """Check options and fill in defaults.
+
+    Args:
+        images: How pictures become input.
+        **options: Fields of `Configuration`; ``None`` for a default.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        DataError: If an option cannot mean anything.
+    """
+    try:
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return Configuration(images=dict(images or {}), **chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise DataError(first["msg"].removeprefix("Value error, ")) from error
+        words = [str(part) for part in first["loc"] if isinstance(part, str)]
+        depth = 2 if words[0] == "images" else 1
+        name = ".".join(words[:depth]).removesuffix("_bytes").removesuffix("_s")
+        what = first["msg"].removeprefix("Input should be ")
+        if name == "memory":
+            what = f"at least {MIN_MEMORY_BYTES} bytes (32 MB)"
+        if first["type"] == "extra_forbidden":
+            raise DataError(
+                f"there is no option {name}; help(onnxprobe.analyze) lists them"
+            ) from error
+        raise DataError(f"option {name} is {first['input']!r}; expected {what}") from error

@@ -63,7 +63,8 @@ class Configuration(BaseModel):
     memory_bytes: int = Field(default_factory=default_memory_bytes, ge=MIN_MEMORY_BYTES)
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     seed: int = Field(0, ge=0, lt=2**63)
-    timeout_s: float = Field(600.0, gt=0)
+    timeout_s: float | None = Field(None, gt=0)
+    unit_timeout_s: float = Field(600.0, gt=0)
     allow_links: bool = False
     data_digest: bool = True
 

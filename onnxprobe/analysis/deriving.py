@@ -59,11 +59,15 @@ def derive(
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "derived.onnx")
+        data = path.with_name(f"{path.name}.data")
+        for each in (path, data):
+            # The worker may fill files, and make none.
+            each.touch()
         conductor.derive(
             model,
             path,
-            f"{path.name}.data",
-            path.with_name(f"{path.name}.data"),
+            data.name,
+            data,
             wrt=listed("wrt", wrt),
             tensors=listed("tensors", tensors),
             sizes=checked_sizes(sizes),

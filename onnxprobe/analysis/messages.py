@@ -73,6 +73,7 @@ class Opening(_Message):
     upcast_difference: float | None
     assumptions: list[str]
     versions: dict[str, str]
+    samples_digest: str = Field(description="Of the data, also where the report leaves it out.")
 
 
 class Layout(_Message):

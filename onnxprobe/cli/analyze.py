@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxprobe.cli import values
+from onnxprobe.cli import signals, values
 from onnxprobe.errors import DataError, RunError
 
 if TYPE_CHECKING:
+    from onnxprobe.analysis.conductor import Workplace
+    from onnxprobe.analysis.conductor.request import Subject
     from onnxprobe.analysis.configuration import Configuration
     from onnxprobe.record import Report
 
@@ -148,6 +151,12 @@ __all__ = ["analyze"]
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
+    help="Seconds that the whole analysis may take; what is done by then is reported. "
+    "[default: any]",
+)
+@click.option(
+    "--unit-timeout",
+    type=click.FloatRange(0, min_open=True),
     default=600.0,
     show_default=True,
     help="Seconds that a computation may take without a sign of progress.",
@@ -159,6 +168,16 @@ __all__ = ["analyze"]
 )
 @click.option(
     "--no-data-digest", is_flag=True, help="Leave the digest of the data out of the report."
+)
+@click.option(
+    "--work-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep what is measured in this folder, also when all is done. [default: a folder of the "
+    "user's state, removed when all is done]",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with an unfinished analysis; nothing is measured twice."
 )
 @click.option(
     "-o",
@@ -182,7 +201,16 @@ def analyze(model: Path, **options: Any) -> int:  # noqa: ANN401 (click's values
         renderers = [file_format(path) for path in options["outputs"]]
         files = [stack.enter_context(AtomicFile(path)) for path in options["outputs"]]
         with progress_bar(shown=not options["quiet"]) as progress:
-            conclusion = conduct(model, _data(options["data"]), configuration, progress)
+            conclusion = conduct(
+                model,
+                _data(options["data"]),
+                configuration,
+                progress,
+                workplace=partial(_workplace, configuration, options),
+                on_measured=signals.hold,
+            )
+        # Whoever has interrupted the analysis waits for what was found.
+        signals.hold()
         # What was found reaches the screen even if no file can take it any more.
         if not options["quiet"]:
             _show(conclusion.report, conclusion.chatter, verbose=options["verbose"])
@@ -191,13 +219,15 @@ def analyze(model: Path, **options: Any) -> int:  # noqa: ANN401 (click's values
                 file.commit(render(conclusion.report))
             except DataError as error:
                 raise RunError(str(error)) from error
+    if conclusion.resumable and not options["quiet"]:
+        click.echo("onnxprobe: what is done is kept; go on with --resume", err=True)
     if conclusion.cause is not None:
         raise conclusion.cause
     return 4 if conclusion.report.coverage.failed else 0
 
 
 def _configuration(options: dict[str, Any]) -> Configuration:
-    from onnxprobe.analysis.api import configure
+    from onnxprobe.analysis.arguments import configure
 
     pictures = ("scale", "mean", "std", "layout", "transpose", "channels", "resize")
     same = (
@@ -220,10 +250,21 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         memory_bytes=options["memory"],
         noise=options["noise"] or None,
         timeout_s=options["timeout"],
+        unit_timeout_s=options["unit_timeout"],
         allow_links=options["allow_linked_data"],
         data_digest=not options["no_data_digest"],
         **{name: options[name] for name in same},
     )
+
+
+def _workplace(
+    configuration: Configuration, options: dict[str, Any], subject: Subject
+) -> Workplace:
+    from onnxprobe.analysis.conductor import Workplace
+
+    if options["work_dir"] is not None:
+        return Workplace.given(options["work_dir"], resume=options["resume"])
+    return Workplace.own(subject, configuration, resume=options["resume"])
 
 
 def _data(given: tuple[tuple[str | None, str], ...]) -> Any:  # noqa: ANN401

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from traceback import format_exception, print_exc
-from types import FrameType
 from typing import Any
 
 import click
 
+from onnxprobe.cli import signals
 from onnxprobe.cli.analyze import analyze
 from onnxprobe.cli.derive import derive
+from onnxprobe.cli.doctor import doctor
 from onnxprobe.cli.expose import expose
 from onnxprobe.cli.inspect import inspect
 from onnxprobe.cli.ops import ops
@@ -22,7 +22,6 @@ from onnxprobe.version import __version__
 __all__ = ["cli", "main", "run"]
 
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,12 +33,14 @@ def cli(debug: bool) -> None:
     \b
     Start with:  onnxprobe analyze MODEL --data DATA
     Exit codes:  0 done; 2 usage, data or configuration; 3 model refused;
-                 4 analysis incomplete; 5 a bug in onnxprobe; 130 interrupted.
+                 4 analysis incomplete; 5 a bug in onnxprobe;
+                 130 interrupted; 143 terminated.
     """  # noqa: D301 (click reads \b as "keep these lines")
 
 
 cli.add_command(analyze)
 cli.add_command(derive)
+cli.add_command(doctor)
 cli.add_command(expose)
 cli.add_command(inspect)
 cli.add_command(ops)
@@ -48,7 +49,7 @@ cli.add_command(schema)
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.arm()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -104,7 +105,3 @@ def _complain(message: str) -> None:
     from onnxprobe.report.text import printable
 
     click.echo(f"onnxprobe: {printable(message)}", err=True)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's)
-    raise SystemExit(TERMINATED)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from onnxprobe.analysis.conductor.bisection import Bisection
 from onnxprobe.analysis.conductor.findings import Findings
+from onnxprobe.analysis.conductor.jacobians import Jacobians
 from onnxprobe.analysis.conductor.link import WorkerLostError
-from onnxprobe.analysis.messages import CatalogueEntry
+from onnxprobe.analysis.conductor.stage import Stage
+from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.analysis.messages import CatalogueEntry, JacobianAnswer
 from onnxprobe.errors import DataError, ExposureError, RunError
 
 
@@ -97,3 +101,45 @@ def test_errors_that_concern_everything_end_everything() -> None:
 
     with pytest.raises(DataError, match="wrong data"):
         list(Bisection(Findings(), []).each(["a", "b"], unfit))
+
+
+class _Exact(Jacobians):
+    """Forward mode that breaks at some tensors."""
+
+    def __init__(self, bad: set[str], *, kind: type[RunError] = WorkerLostError) -> None:
+        stage = Stage(Configuration(), lambda *_: None)
+        super().__init__(stage, Bisection(stage.findings, []))
+        self.bad, self.kind = bad, kind
+        self.asked: list[tuple[str, ...]] = []
+
+    def _jacobians(
+        self, names: Sequence[str], *, steps: list[float] | None, forward: bool
+    ) -> list[JacobianAnswer]:
+        assert forward
+        assert steps is None
+        self.asked.append(tuple(names))
+        if self.bad.intersection(names):
+            raise self.kind("it broke")
+        fields: dict[str, Any] = {}
+        return [JacobianAnswer.model_construct(name=name, **fields) for name in names]
+
+    def run(self, names: list[str]) -> list[str]:
+        self.stage.findings.forward = set(names)
+        return [each.name for each in self._exact_jacobians(names)]
+
+
+def test_a_crash_in_forward_mode_costs_one_tensor_its_exactness() -> None:
+    exact = _Exact({"c"})
+    assert exact.run(["a", "b", "c", "d"]) == ["a", "b", "d"]
+    # First without the graph at changed values, which may be what broke.
+    assert exact.asked[:2] == [("a", "b", "c", "d")] * 2
+    assert exact.stage.findings.forward == {"a", "b", "d"}
+    assert exact.stage.findings.underived == {"c": "its tangents do not run: it broke"}
+
+
+def test_what_never_runs_in_forward_mode_is_given_up_soon() -> None:
+    names = [f"t{index}" for index in range(1000)]
+    exact = _Exact(set(names), kind=RunError)
+    assert exact.run(names) == []
+    assert len(exact.asked) < 64
+    assert set(exact.stage.findings.underived) == set(names)

@@ -18,7 +18,12 @@ from onnxprobe.analysis.api import IncompleteError
 from onnxprobe.record import TensorRecord
 from tests.analysis import networks
 
-FAST: dict[str, Any] = {"device": "cpu", "samples": 2, "data_limit": 64}
+FAST: dict[str, Any] = {
+    "device": "cpu",
+    "samples": 2,
+    "data_limit": 64,
+    "isolate": True,
+}
 
 
 def analyse(model: ModelProto | str | Path, data: Any = None, **options: Any) -> Report:
@@ -197,10 +202,10 @@ def test_a_native_crash_costs_what_depends_on_it_and_nothing_else() -> None:
 
 
 def test_an_endless_model_ends_at_the_timeout() -> None:
-    report = analyse(networks.endless(), timeout_s=3.0)
+    report = analyse(networks.endless(), unit_timeout_s=3.0)
     (failed,) = [each for each in report.coverage.failed if each.name == "y"]
     assert failed.reason.startswith(
-        "nothing was heard from the computation for 3 s; raise --timeout"
+        "nothing was heard from the computation for 3 s; raise --unit-timeout"
     )
 
 

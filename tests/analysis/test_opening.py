@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto
 
 from onnxprobe import DataError, RunError
-from onnxprobe.analysis.api import configure
+from onnxprobe.analysis.arguments import configure
 from tests.analysis import networks
 from tests.analysis.test_conduct import analyse, by_name, normal
 

@@ -101,7 +101,7 @@ def _findings(
         data=DataRecord(synthetic=True, samples=4, digest=None, jacobian_samples=[3]),
         entries=entries, source_names=["x"], source_tensor=False, source_chosen="", provider="",
         provider_reason="", provider_options={}, upcast_difference=None, assumptions=[],
-        versions={},
+        versions={}, samples_digest="",
     )  # fmt: skip
     for name, (size, resolved, rank) in ranks.items():
         findings.layouts[name] = Layout(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from onnxprobe.analysis.conductor.assembly import assemble_report
-from onnxprobe.analysis.conductor.link import InternalError, Link, WorkerLostError
+from onnxprobe.analysis.conductor.child import CannotStartError, reused_workers
+from onnxprobe.analysis.conductor.doctor import examine
+from onnxprobe.analysis.conductor.journal import JournalError
+from onnxprobe.analysis.conductor.link import InternalError, Link, OutOfTimeError, WorkerLostError
 from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
 from onnxprobe.analysis.conductor.stage import Progress
-from onnxprobe.analysis.conductor.story import Story
+from onnxprobe.analysis.conductor.story import Connect, Story
+from onnxprobe.analysis.conductor.workplace import Workplace
 from onnxprobe.analysis.configuration import Configuration
+from onnxprobe.analysis.confinement import Confinement
 from onnxprobe.errors import RunError
 from onnxprobe.record import Report
 
@@ -22,13 +27,17 @@ __all__ = [
     "Data",
     "InternalError",
     "ModelSource",
+    "OutOfTimeError",
     "Progress",
     "WorkerLostError",
+    "Workplace",
     "conduct",
     "derive",
+    "examine",
     "expose",
     "inspect",
     "operators",
+    "reused_workers",
 ]
 
 
@@ -39,12 +48,20 @@ class Conclusion:
         report: What was found; partial if the analysis was cut short.
         cause: What cut it short: an error, or an interrupt.
         chatter: What native code printed.
+        resumable: Whether what was measured has been kept.
     """
 
-    def __init__(self, report: Report, cause: BaseException | None, chatter: str) -> None:
+    def __init__(
+        self, report: Report, cause: BaseException | None, chatter: str, *, resumable: bool
+    ) -> None:
         self.report = report
         self.cause = cause
         self.chatter = chatter
+        self.resumable = resumable
+
+
+# What ends an analysis as a whole, and leaves a report of what was done until then.
+_CUT_SHORT = (RunError, OutOfTimeError, JournalError, CannotStartError)
 
 
 def _ignore(phase: str, done: float, total: float) -> None:
@@ -56,6 +73,10 @@ def conduct(
     data: Data,
     configuration: Configuration,
     progress: Progress = _ignore,
+    *,
+    workplace: Callable[[Subject], Workplace] | None = None,
+    connect: Connect | None = None,
+    on_measured: Callable[[], None] = lambda: None,
 ) -> Conclusion:
     """Analyse a model.
 
@@ -64,6 +85,10 @@ def conduct(
         data: Samples; ``None`` to draw them.
         configuration: What is asked for.
         progress: Told how far it is.
+        workplace: Where to keep what is measured until it is done, if anywhere.
+        connect: Makes what does the work, given whom to tell of progress; ``None`` for a worker in
+            a process of its own.
+        on_measured: Called when nothing is left to measure.
 
     Returns:
         The report, also of an analysis that was cut short once the model was open.
@@ -72,22 +97,26 @@ def conduct(
         OnnxProbeError: If the model cannot be opened.
     """  # noqa: DOC501 (an interrupt before the model is open passes through)
     subject = Subject.of(model, data)
-    story = Story(subject, configuration, progress)
+    place = workplace(subject) if workplace else Workplace(None, is_kept=False)
+    story = Story(subject, configuration, progress, place.journal, connect)
     started, clock = datetime.now(UTC), time.monotonic()
     cause: BaseException | None = None
     try:
         story.run()
-    except (KeyboardInterrupt, SystemExit, RunError) as error:
+        on_measured()
+    except (KeyboardInterrupt, SystemExit, *_CUT_SHORT) as error:
         if story.stage.findings.opening is None:
             raise
         cause = error
         said = "terminated" if isinstance(error, SystemExit) else str(error)
         story.stage.findings.interrupted = said or "interrupted"
     finally:
-        story.stage.link.close()
+        story.stage.link.link.close()
+        is_complete = cause is None and story.stage.findings.opening is not None
+        resumable = place.finish(complete=is_complete)
     elapsed_s = time.monotonic() - clock
     report = assemble_report(story.stage.findings, configuration, subject.paths, started, elapsed_s)
-    return Conclusion(report, cause, story.stage.link.chatter)
+    return Conclusion(report, cause, story.stage.link.link.chatter, resumable=resumable)
 
 
 def expose(
@@ -118,7 +147,7 @@ def expose(
         "data_out": str(data_out.absolute()),
         "allow_links": allow_links,
     }
-    return _ask("expose", model, params, silence_s)
+    return _ask("expose", model, params, silence_s, (out, data_out))
 
 
 def derive(
@@ -161,7 +190,7 @@ def derive(
         "straight_through": straight_through,
         "allow_links": allow_links,
     }
-    return _ask("derive_model", model, params, silence_s)
+    return _ask("derive_model", model, params, silence_s, (out, data_out))
 
 
 def inspect(
@@ -189,7 +218,7 @@ def operators(silence_s: float = 60.0) -> list[tuple[str, str, int, str]]:
     Returns:
         Domain, operator, version and manner, sorted.
     """
-    link = Link(silence_s)
+    link = Link(Confinement.of, silence_s)
     try:
         rows = link.call("operators", {})
     finally:
@@ -198,10 +227,15 @@ def operators(silence_s: float = 60.0) -> list[tuple[str, str, int, str]]:
 
 
 def _ask(
-    method: str, model: ModelSource, params: dict[str, Any], silence_s: float
+    method: str,
+    model: ModelSource,
+    params: dict[str, Any],
+    silence_s: float,
+    writable: Sequence[Path] = (),
 ) -> dict[str, Any]:
     subject = Subject.of(model)
-    link = Link(silence_s)
+    confine = subject.confine(allow_links=params["allow_links"], writable=writable)
+    link = Link(confine, silence_s)
     try:
         answer: dict[str, Any] = link.call(method, {**subject.header, **params}, subject.blobs)
     finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnxprobe.analysis.conductor.findings import Findings
-from onnxprobe.analysis.conductor.link import Link, WorkerLostError
+from onnxprobe.analysis.conductor.journal import Recorder
+from onnxprobe.analysis.conductor.link import WorkerLostError
 from onnxprobe.analysis.messages import DerivationAnswer
 
 __all__ = ["choose_forward", "leave_to_differences"]
@@ -14,7 +15,7 @@ __all__ = ["choose_forward", "leave_to_differences"]
 _NAMED_NODES = 3
 
 
-def choose_forward(link: Link, findings: Findings, names: Sequence[str], wanted: str) -> None:
+def choose_forward(link: Recorder, findings: Findings, names: Sequence[str], wanted: str) -> None:
     """Ask which tensors have tangents, and note it.
 
     Args:

@@ -19,6 +19,9 @@ __all__ = ["Jacobians"]
 _STEP_TENSORS = 32
 _STEP_ROWS = 64
 _FALLBACK_STEP = 2.0**-6
+# Groups that may fail in forward mode before the rest is left to differences: where the whole graph
+# does not run, no part of it does.
+_MOST_FAILURES = 32
 
 
 class Jacobians:
@@ -32,7 +35,7 @@ class Jacobians:
     def __init__(self, stage: Stage, bisection: Bisection) -> None:
         self.stage = stage
         self._bisection = bisection
-        self._optimise = True
+        self._optimise = self._shakes = True
 
     def measure(self, smooth: Sequence[str]) -> None:
         """Measure tensors, and note in the findings what was found.
@@ -89,20 +92,45 @@ class Jacobians:
                 # The trial should stay a small part of the work that it saves from being wrong.
                 "tried": max(4, min(16, findings.directions // 16)),
             }
-            answer = StepAnswer.model_validate(self.stage.link.call("step", params))
+            try:
+                answer = StepAnswer.model_validate(self.stage.link.call("step", params))
+            except RunError as error:
+                findings.assumptions.append(
+                    f"the finite-difference step at sample {sample} is no more than usual, since "
+                    f"none could be tried ({error})"
+                )
+                steps.append(_FALLBACK_STEP)
+                continue
             findings.function_noise = findings.function_noise or answer.noise
             steps.append(answer.step or _FALLBACK_STEP)
         return steps
 
     def _exact_jacobians(self, names: Sequence[str]) -> list[JacobianAnswer]:
-        """Measure in forward mode; what does not run is left to finite differences."""
+        """Measure in forward mode; tensors whose tangents do not run are left to differences."""
         findings = self.stage.findings
-        try:
-            return self._jacobians(names, steps=None, forward=True)
-        except (RunError, WorkerLostError) as error:
-            findings.forward.difference_update(names)
-            findings.underived.update(dict.fromkeys(names, f"its tangents do not run: {error}"))
-            return []
+        answers: list[JacobianAnswer] = []
+        pending = [list(names)]
+        failures = 0
+        while pending:
+            group = pending.pop(0)
+            try:
+                answers += self._jacobians(group, steps=None, forward=True)
+                continue
+            except RunError as error:
+                failure = error
+            failures += 1
+            if isinstance(failure, WorkerLostError) and self._shakes:
+                # The graph at changed values is one more that native code may break at.
+                self._shakes = False
+                pending.insert(0, group)
+            elif len(group) > 1 and failures < _MOST_FAILURES:
+                middle = len(group) // 2
+                pending[:0] = [group[:middle], group[middle:]]
+            else:
+                findings.forward.difference_update(group)
+                reason = f"its tangents do not run: {failure}"
+                findings.underived.update(dict.fromkeys(group, reason))
+        return answers
 
     def _jacobians(
         self, names: Sequence[str], *, steps: list[float] | None, forward: bool
@@ -138,6 +166,7 @@ class Jacobians:
             "steps": [] if forward else given if steps is None else steps,
             "relative": steps is not None,
             "optimise": self._optimise,
+            "shaken": self._shakes,
             "noise": findings.function_noise,
             "scales": {name: findings.scales(name) for name in chunk.names},
         }

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
-import subprocess
-import sys
-import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from onnxprobe import errors
-from onnxprobe.analysis.frames import Frame, read_frame, write_frame
+from onnxprobe.analysis.conductor.child import Child, Confine
+from onnxprobe.analysis.frames import Frame
 from onnxprobe.errors import OnnxProbeError, RunError
 
-__all__ = ["InternalError", "Link", "WorkerLostError"]
+__all__ = [
+    "Connection",
+    "InternalError",
+    "Link",
+    "OutOfTimeError",
+    "WorkerLostError",
+    "error_of",
+]
 
-MAX_CHATTER_BYTES = 64 * 1024
-_GRACE_S = 5.0
+# What workers printed that is kept, over all of them.
+_CHATTER_BYTES = 64 * 1024
 
 _ERRORS: dict[str, type[OnnxProbeError]] = {
     name: kind
@@ -30,7 +33,28 @@ _ERRORS: dict[str, type[OnnxProbeError]] = {
 
 
 class WorkerLostError(RunError):
-    """The worker died, or said nothing for too long; its message says how."""
+    """The worker died, or said nothing for too long; its message says how.
+
+    Args:
+        message: How.
+        was_killed: Whether somebody killed it, be it the system for want of memory.
+        comes_again: Whether the same is bound to happen to another worker.
+    """
+
+    def __init__(
+        self, message: str, *, was_killed: bool = False, comes_again: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.was_killed, self.comes_again = was_killed, comes_again
+
+
+_ERRORS[WorkerLostError.__name__] = WorkerLostError
+
+
+class OutOfTimeError(OnnxProbeError):
+    """The time for the whole analysis is over; no other error, since there is none to try again."""
+
+    exit_code = RunError.exit_code
 
 
 class InternalError(OnnxProbeError):
@@ -45,36 +69,75 @@ class InternalError(OnnxProbeError):
         self.traceback = traceback
 
 
+class Connection(Protocol):
+    """Whatever does a worker's work: a `Link` to one, or somebody in this process.
+
+    Attributes:
+        restarts: How often it had to begin anew.
+    """
+
+    restarts: int
+
+    @property
+    def chatter(self) -> str:
+        """What native code printed."""
+        ...
+
+    def call(
+        self, method: str, params: dict[str, Any] | None = None, blobs: Sequence[bytes] = ()
+    ) -> Any:  # noqa: ANN401 (validated by whoever asked)
+        """Ask for something and wait for it; see `Link.call`."""
+        ...
+
+    def close(self) -> None:
+        """End whatever there is."""
+        ...
+
+
 class Link:
     """A worker process, started when first called and again whenever it was lost.
 
     Args:
+        confine: Says what a worker may touch, given a folder of its own.
         silence_s: How long the worker may say nothing before it is taken to hang.
+        timeout_s: How long all calls together may take; ``None`` for as long as it takes.
+        memory_bytes: How much memory the worker may hold, besides its libraries; ``None`` for any.
         on_progress: Called with the amount of work done, whenever the worker reports some.
         on_start: Called with the link after every start of a worker, before anything else is asked
             of it.
+
+    Attributes:
+        features: What the system does to confine the worker, by name.
     """
 
     def __init__(
         self,
+        confine: Confine,
         silence_s: float,
+        *,
+        timeout_s: float | None = None,
+        memory_bytes: int | None = None,
         on_progress: Callable[[float], None] = lambda _: None,
         on_start: Callable[[Link], None] = lambda _: None,
     ) -> None:
+        self._confine = confine
         self._silence_s = silence_s
+        self._timeout_s = timeout_s
+        self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        self._memory_bytes = memory_bytes
         self._on_progress = on_progress
         self._on_start = on_start
-        self._process: subprocess.Popen[bytes] | None = None
-        self._frames: queue.Queue[Frame | None] = queue.Queue()
-        self._threads: list[threading.Thread] = []
-        self._chatter = bytearray()
+        self._child: Child | None = None
+        self._chatter = b""
         self._is_busy = False
+        self.features: dict[str, bool] = {}
         self.restarts = -1
 
     @property
     def chatter(self) -> str:
         """What the workers printed, the last 64 kB."""
-        return self._chatter.decode("utf-8", "replace")
+        now = b"" if self._child is None else self._child.chatter
+        return (self._chatter + now)[-_CHATTER_BYTES:].decode("utf-8", "replace")
 
     def call(
         self, method: str, params: dict[str, Any] | None = None, blobs: Sequence[bytes] = ()
@@ -93,26 +156,47 @@ class Link:
             OnnxProbeError: What the worker raised.
             WorkerLostError: If it died or fell silent; the next call starts another one.
         """  # noqa: DOC501 (the errors are made from messages)
-        if self._process is None:
+        for is_last in (False, True):
+            try:
+                return self._call(method, params or {}, blobs)
+            except WorkerLostError as error:
+                # Whoever kills a worker from outside has nothing against what it was doing.
+                if is_last or not error.was_killed:
+                    raise
+        raise AssertionError("one of two attempts returns or raises")
+
+    def _call(self, method: str, params: dict[str, Any], blobs: Sequence[bytes]) -> Any:  # noqa: ANN401
+        if self._child is None:
             self._start()
             self._on_start(self)
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
+        return self._exchange(method, params, blobs)
+
+    def _start(self) -> None:
+        self.restarts += 1
+        self._child = Child.find(self._confine)
+        if self._child is None:
+            self._child = Child(self._confine)
+            self._is_busy = True
+            try:
+                self._child.begin()
+            except OSError:
+                raise self._lost() from None
+            self._child.features = self._answer()
+        self._child.limit(self._memory_bytes)
+        self.features = self._child.features
+
+    def _exchange(self, method: str, params: dict[str, Any], blobs: Sequence[bytes]) -> Any:  # noqa: ANN401
+        assert self._child is not None
         self._is_busy = True
         try:
-            write_frame(process.stdin, {"method": method, "params": params or {}}, blobs)
+            self._child.send(method, params, blobs)
         except OSError:
             raise self._lost() from None
+        return self._answer()
+
+    def _answer(self) -> Any:  # noqa: ANN401
         while True:
-            try:
-                frame = self._frames.get(timeout=self._silence_s)
-            except queue.Empty:
-                self.close()
-                raise WorkerLostError(
-                    f"nothing was heard from the computation for {self._silence_s:.0f} s; raise "
-                    "--timeout if the model is that slow"
-                ) from None
+            frame = self._next()
             if frame is None:
                 raise self._lost()
             if "progress" in frame.header:
@@ -120,77 +204,49 @@ class Link:
             else:
                 self._is_busy = False
                 if "error" in frame.header:
-                    raise _error(frame.header["error"])
+                    raise error_of(frame.header["error"])
                 return frame.header["result"]
+
+    def _next(self) -> Frame | None:
+        """Wait for the worker to say something."""
+        assert self._child is not None
+        left_s = self._silence_s
+        if self._ends_at is not None:
+            left_s = min(left_s, self._ends_at - time.monotonic())
+        try:
+            return self._child.receive(max(left_s, 0.0))
+        except queue.Empty:
+            self.close()
+        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+            raise OutOfTimeError(
+                f"the time of {self._timeout_s:g} s is over; allow more with --timeout"
+            ) from None
+        raise WorkerLostError(
+            f"nothing was heard from the computation for {self._silence_s:g} s; raise "
+            "--unit-timeout if the model is that slow"
+        ) from None
 
     def close(self) -> None:
         """End the worker: at once if it is computing, else by telling it that there is no more."""
-        if self._process is None:
+        if self._child is None:
             return
-        process, self._process = self._process, None
-        assert process.stdin is not None
-        if self._is_busy:
-            process.kill()
-        with suppress(OSError):
-            process.stdin.close()
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for thread in self._threads:
-            thread.join(_GRACE_S)
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-
-    def _start(self) -> None:
-        self.restarts += 1
-        self._frames = queue.Queue()
-        self._process = subprocess.Popen(
-            # -P keeps the current folder, which may hold anybody's modules, off the path.
-            [sys.executable, "-P", "-m", "onnxprobe.analysis.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            start_new_session=True,
-        )
-        self._threads = [
-            threading.Thread(target=_pump, args=(self._process, self._frames), daemon=True),
-            threading.Thread(target=self._drain, args=(self._process,), daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _drain(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stderr is not None
-        try:
-            while part := process.stderr.read1(4096):  # type: ignore[attr-defined]
-                self._chatter += part
-                del self._chatter[:-MAX_CHATTER_BYTES]
-        except (OSError, ValueError):
-            return
+        child, self._child = self._child, None
+        child.leave(busy=self._is_busy)
+        self._chatter = (self._chatter + child.chatter)[-_CHATTER_BYTES:]
 
     def _lost(self) -> WorkerLostError:
-        process = self._process
-        assert process is not None
-        try:
-            code = process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            code = 0
+        assert self._child is not None
+        code, limit_bytes = self._child.wait()
+        self._is_busy = True
         self.close()
-        return WorkerLostError(_death(code))
-
-
-def _pump(process: subprocess.Popen[bytes], frames: queue.Queue[Frame | None]) -> None:
-    assert process.stdout is not None
-    try:
-        while frame := read_frame(process.stdout):
-            frames.put(frame)
-    except (OSError, ValueError):
-        pass
-    frames.put(None)
+        if limit_bytes is not None:
+            return WorkerLostError(
+                f"it took more than the {limit_bytes / 2**30:.3g} GB of memory allowed; allow "
+                "more with --memory"
+            )
+        was_killed = code == -signal.SIGKILL
+        crashed = code < 0 and code not in {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+        return WorkerLostError(_death(code), was_killed=was_killed, comes_again=crashed)
 
 
 def _death(code: int) -> str:
@@ -202,20 +258,15 @@ def _death(code: int) -> str:
     return f"native code crashed ({name})"
 
 
-def _error(content: dict[str, Any]) -> OnnxProbeError:
+def error_of(content: dict[str, Any]) -> OnnxProbeError:
+    """Make an error of a message.
+
+    Args:
+        content: Its kind, and what it says.
+
+    Returns:
+        The error; an `InternalError` if it was none of those meant for users.
+    """
     kind = _ERRORS.get(str(content.get("kind")))
     message = str(content.get("message"))
     return kind(message) if kind else InternalError(message, str(content.get("traceback")))
-
-
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    # A model's metadata could choose threads and profiling files through this.
-    environment.pop("ORT_LOAD_CONFIG_FROM_MODEL", None)
-    # The result of a factorisation depends on the number of threads; ours run side by side instead.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment[name] = "1"
-    package = str(Path(__file__).parents[3])
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = f"{package}{os.pathsep}{inherited}" if inherited else package
-    return environment

@@ -84,7 +84,9 @@ def plan_chunks(
         for layout in layouts:
             if layout.batched is not batched:
                 continue
-            size_bytes = layout.size * stored_rows * FLOAT_BYTES
+            # What is kept of a tensor, and its Gram matrix in float64.
+            smaller = min(layout.size, stored_rows)
+            size_bytes = layout.size * stored_rows * FLOAT_BYTES + 8 * smaller**2
             if group and group_bytes + size_bytes > store:
                 chunks.append(_chunk(group, store, stored_rows, rows, batched=batched))
                 group, group_bytes = [], 0

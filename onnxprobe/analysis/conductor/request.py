@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from onnxprobe.analysis.conductor.child import Confine
+from onnxprobe.analysis.confinement import Confinement
 from onnxprobe.errors import DataError, ModelError
 from onnxprobe.types import Array
 
@@ -27,11 +29,13 @@ class Subject:
         header: What the worker reads of it as JSON.
         blobs: What travels beside: the model's bytes if it is in memory, then arrays.
         paths: Paths that were given, for the report.
+        files: Files and folders that a worker must read.
     """
 
     header: dict[str, Any]
     blobs: tuple[bytes, ...]
     paths: dict[str, str]
+    files: tuple[Path, ...]
 
     @classmethod
     def of(cls, model: ModelSource, data: Data = None) -> Subject:
@@ -64,13 +68,30 @@ class Subject:
                 "give the path of an .onnx file or a ModelProto"
             )
         entries, arrays = _entries(data, paths)
+        files = [Path(each["path"]) for each in entries or [] if each["path"] is not None]
+        if location is not None:
+            # External data lies beside the model; if that is a link, beside either end of it.
+            files += [Path(location).parent, Path(location).resolve().parent]
         header = {
             "path": location,
             "name": name,
             "model_bytes": len(content),
             "data": entries,
         }
-        return cls(header, (content, *arrays), paths)
+        return cls(header, (content, *arrays), paths, tuple(files))
+
+    def confine(self, *, allow_links: bool, writable: Sequence[Path] = ()) -> Confine:
+        """Allow a worker to read the model and the data.
+
+        Args:
+            allow_links: Whether external data may lie anywhere.
+            writable: Files that the worker is to write.
+
+        Returns:
+            What says so for a worker with some folder of its own.
+        """
+        readable = None if allow_links else self.files
+        return lambda scratch: Confinement.of(scratch, readable=readable, writable=writable)
 
 
 def _serialise(model: Any) -> bytes:  # noqa: ANN401 (the parent process does not import onnx)

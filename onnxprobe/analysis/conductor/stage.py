@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from onnxprobe.analysis.conductor.findings import Findings
-from onnxprobe.analysis.conductor.link import Link
+from onnxprobe.analysis.conductor.journal import Recorder
 from onnxprobe.analysis.conductor.plan import FLOAT_BYTES, Chunk, plan_chunks
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.messages import Opening
@@ -41,12 +41,12 @@ class Stage:
 
     Attributes:
         findings: What has been found so far.
-        link: To the worker.
+        link: To the worker, and to what it answered before.
         weight: What one unit of the worker's progress counts.
         total: All work, in the same units; 0 while unknown.
     """
 
-    link: Link
+    link: Recorder
 
     def __init__(self, configuration: Configuration, progress: Progress) -> None:
         self.configuration = configuration

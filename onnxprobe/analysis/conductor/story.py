@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 from onnxprobe.analysis.conductor.bisection import Bisection
 from onnxprobe.analysis.conductor.findings import group_tensors
 from onnxprobe.analysis.conductor.jacobians import Jacobians
-from onnxprobe.analysis.conductor.link import Link, WorkerLostError
+from onnxprobe.analysis.conductor.journal import Journal, Recorder
+from onnxprobe.analysis.conductor.link import Connection, Link, WorkerLostError
 from onnxprobe.analysis.conductor.plan import (
     FLOAT_BYTES,
     SOME_DIRECTIONS,
@@ -25,7 +27,7 @@ from onnxprobe.analysis.messages import (
     SurveyAnswer,
 )
 
-__all__ = ["Story"]
+__all__ = ["Connect", "Story"]
 
 # Above this many coordinates, some directions stand for all unless the user asks for all.
 ALL_DIRECTIONS = 4096
@@ -38,6 +40,9 @@ _SURVEY_COPIES = 8
 _FIRST_SURVEY = 8
 
 
+Connect = Callable[[Callable[[float], None]], Connection]
+
+
 class Story:
     """One analysis, from an unopened model to findings.
 
@@ -45,13 +50,37 @@ class Story:
         subject: Model and data.
         configuration: What the user asked for.
         progress: Told how far it is.
+        journal: What was answered before, and where answers go; ``None`` to keep none.
+        connect: Makes what does the work, given whom to tell of progress; ``None`` for a worker.
     """
 
-    def __init__(self, subject: Subject, configuration: Configuration, progress: Progress) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        configuration: Configuration,
+        progress: Progress,
+        journal: Journal | None = None,
+        connect: Connect | None = None,
+    ) -> None:
         self.stage = Stage(configuration, progress)
         self._subject = subject
         self._native = {"infer": True, "try_first": True}
-        self.stage.link = Link(configuration.timeout_s, self.stage.advance, self._resume)
+        link: Connection
+        if connect is not None:
+            link = connect(self._note_progress)
+        else:
+            link = Link(
+                subject.confine(allow_links=configuration.allow_links),
+                configuration.unit_timeout_s,
+                timeout_s=configuration.timeout_s,
+                memory_bytes=configuration.memory_bytes,
+                on_progress=self._note_progress,
+                on_start=self._resume,
+            )
+        self.stage.link = Recorder(link, journal, self._prepare, self.stage.advance)
+
+    def _note_progress(self, amount: float) -> None:
+        self.stage.link.progress(amount)
 
     def run(self) -> None:
         """Measure everything that can be measured; what was found is in `findings`.
@@ -86,6 +115,9 @@ class Story:
         findings.opening = opening
         findings.assumptions += opening.assumptions
         asked = self.stage.configuration
+        # No figure depends on how long it may take, or on how many threads do it.
+        options = asked.model_dump_json(exclude={"timeout_s", "unit_timeout_s", "threads"})
+        self.stage.link.identify(opening.model_dump_json(), options)
         findings.skipped = {
             **select(opening.entries, asked.include, asked.exclude),
             **{entry.name: entry.skip for entry in opening.entries if entry.skip is not None},
@@ -95,29 +127,33 @@ class Story:
         """Leave out native code step by step where it crashes."""
         for step in ("infer", "try_first"):
             try:
-                return self._call_open()
+                return self._call_open(self.stage.link.link)
             except WorkerLostError:
                 self._native[step] = False
-        return self._call_open()
+        return self._call_open(self.stage.link.link)
 
-    def _call_open(self) -> Opening:
+    def _call_open(self, link: Connection) -> Opening:
         header = {
             **self._subject.header,
             **self._native,
             "configuration": self.stage.configuration.model_dump(mode="json"),
         }
-        return Opening.model_validate(self.stage.link.call("open", header, self._subject.blobs))
+        return Opening.model_validate(link.call("open", header, self._subject.blobs))
 
-    def _resume(self, _: Link) -> None:
+    def _resume(self, link: Link) -> None:
         """Bring a new worker to where the old one was."""
         if self.stage.findings.opening is not None:
-            self._call_open()
+            self._call_open(link)
+            self._prepare(link)
+
+    def _prepare(self, link: Connection) -> None:
+        """Tell a worker what has been found, as far as it must know."""
         if self.stage.findings.layouts:
             # A new worker has surveyed nothing.
             layouts = [layout.model_dump() for layout in self.stage.findings.layouts.values()]
-            self.stage.link.call("remember", {"layouts": layouts, "skipped": []})
+            link.call("remember", {"layouts": layouts, "skipped": []})
         if self.stage.findings.source is not None:
-            self._call_source()
+            link.call("source", self._source_params())
 
     def _survey(self) -> None:
         opening, findings = self.stage.opening, self.stage.findings
@@ -162,7 +198,8 @@ class Story:
                 prod(inputs[name].sample_shape) for name in opening.source_names
             )
         findings.directions = self._count_directions(findings.source_size)
-        findings.source = self._call_source()
+        found = self.stage.link.call("source", self._source_params())
+        findings.source = SourceAnswer.model_validate(found)
 
     def _count_directions(self, size: int) -> int:
         asked = self.stage.configuration.directions
@@ -180,17 +217,16 @@ class Story:
             )
         return fitting
 
-    def _call_source(self) -> SourceAnswer:
+    def _source_params(self) -> dict[str, Any]:
         opening = self.stage.opening
         layout = (
             self.stage.findings.layouts[opening.source_names[0]] if opening.source_tensor else None
         )
-        params = {
+        return {
             "layout": layout.model_dump() if layout else None,
             "rows": _SOURCE_ROWS,
             "directions": self.stage.findings.directions,
         }
-        return SourceAnswer.model_validate(self.stage.link.call("source", params))
 
     def _differentiable(self, measured: Sequence[str]) -> list[str]:
         """Choose the tensors whose Jacobians are measured, and note why others have none."""

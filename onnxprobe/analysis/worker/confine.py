@@ -6,15 +6,22 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
-__all__ = ["confine", "limit_memory"]
+from onnxprobe.analysis.confinement import Confinement
+from onnxprobe.analysis.worker.landlock import restrict_files
+from onnxprobe.analysis.worker.seccomp import forbid_network
 
-# What the interpreter and the runtime's libraries take of the address space by themselves.
-_LIBRARIES_BYTES = 6 * 2**30
+__all__ = ["confine", "leave_no_trace", "limit_memory"]
+
 _PR_SET_PDEATHSIG = 1
+# Stacks of threads, and what else is reserved and hardly ever touched.
+_SLACK_BYTES = 112 * 2**20
+# Below this, sessions themselves do not fit.
+_LEAST_BYTES = 2**26
 
 
-def confine() -> None:
+def leave_no_trace() -> None:
     """Leave no core dump, and die with the parent."""
     if sys.platform == "win32":
         return
@@ -29,19 +36,49 @@ def confine() -> None:
             sys.exit(1)
 
 
+def confine(confinement: Confinement) -> dict[str, bool]:
+    """Give up what the work does not need; nothing brings it back.
+
+    Args:
+        confinement: What it needs.
+
+    Returns:
+        By feature, whether the system does so.
+    """
+    os.chdir(confinement.scratch)
+    if sys.platform != "linux":
+        return dict.fromkeys(("files", "network", "memory"), False)
+    readable = ["/"] if confinement.readable is None else confinement.readable
+    return {
+        "files": restrict_files(readable, [*confinement.writable, confinement.scratch]),
+        "network": forbid_network(),
+        "memory": True,
+    }
+
+
 def limit_memory(memory_bytes: int) -> None:
     """Turn a memory bomb into an allocation error.
 
-    Not for CUDA, whose driver reserves address space by the hundred gigabytes.
+    What the interpreter and its libraries hold already comes on top. Not for CUDA, whose driver
+    reserves memory by the hundred gigabytes.
 
     Args:
         memory_bytes: The budget of the analysis.
     """
-    if sys.platform == "win32":
+    if sys.platform != "linux":
         return
     import resource
 
-    limit = memory_bytes + _LIBRARIES_BYTES
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = max(memory_bytes, _LEAST_BYTES) + _held_bytes() + _SLACK_BYTES
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY or hard > limit:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        # The hard limit stays, so that more can be allowed once weights are known.
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def _held_bytes() -> int:
+    """Return the bytes of this process that count as data: private, and not of a file."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return 1024 * int(line.split()[1])
+    return 0

@@ -99,6 +99,7 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
         upcast_difference=None,
         assumptions=assumptions,
         versions=_versions(),
+        samples_digest=samples.digest,
     )
 
 

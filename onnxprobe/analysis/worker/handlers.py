@@ -26,6 +26,7 @@ from onnxprobe.analysis.messages import (
 from onnxprobe.analysis.worker.activations import measure_activations
 from onnxprobe.analysis.worker.derivation import ways_to_derive
 from onnxprobe.analysis.worker.opening import ModelFile, open_study
+from onnxprobe.analysis.worker.provision import try_providers
 from onnxprobe.analysis.worker.rewriting import expose_model, inspect_model
 from onnxprobe.analysis.worker.sensitivity import (
     JacobianRequest,
@@ -46,13 +47,16 @@ __all__ = ["handlers"]
 Progress = Callable[[float], None]
 
 
-def handlers() -> Mapping[str, Handler]:
+def handlers(*, confined: bool = True) -> Mapping[str, Handler]:
     """Return what answers each request; all of them share one study.
+
+    Args:
+        confined: Whether the process is a worker, whose memory may be limited.
 
     Returns:
         Handlers by method.
     """
-    desk = _Desk()
+    desk = _Desk(confined=confined)
     return {
         "open": desk.open,
         "remember": desk.remember,
@@ -66,11 +70,13 @@ def handlers() -> Mapping[str, Handler]:
         "expose": desk.expose,
         "inspect": desk.inspect,
         "operators": desk.operators,
+        "providers": desk.providers,
     }
 
 
 class _Desk:
-    def __init__(self) -> None:
+    def __init__(self, *, confined: bool) -> None:
+        self._confined = confined
         self._opened: Study | None = None
 
     @property
@@ -87,6 +93,7 @@ class _Desk:
             _data(params, request.blob),
             infer=params["infer"],
             try_first=params["try_first"],
+            limit=self._confined,
         )
         return opening
 
@@ -160,6 +167,9 @@ class _Desk:
 
     def operators(self, _: Frame, __: Progress) -> list[list[Any]]:
         return [[*astuple(each)] for each in operator_coverage()]
+
+    def providers(self, _: Frame, __: Progress) -> list[dict[str, Any]]:
+        return try_providers()
 
     def inspect(self, request: Frame, _: Progress) -> dict[str, Any]:
         params = request.header

@@ -31,6 +31,11 @@ from onnxprobe.runtime import CPU, Settings, choose_provider, integers_saturate
 __all__ = ["ModelFile", "open_graph", "open_study"]
 
 
+# How often weights lie in memory at a time: as read, and as each session that is kept has packed
+# them. They come on top of the budget, since nothing can be done without them.
+_COPIES = 4
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """Where the model comes from.
@@ -71,6 +76,7 @@ def open_study(
     *,
     infer: bool = True,
     try_first: bool = True,
+    limit: bool = False,
 ) -> tuple[Study, Opening]:
     """Open a model with its samples.
 
@@ -80,6 +86,7 @@ def open_study(
         data: Paths or arrays by input name, ``None`` for the only input; ``None`` to draw samples.
         infer: Whether native code may infer types; it crashes on some hostile models.
         try_first: Whether to run the unmodified model; without, its outputs are not compared.
+        limit: Whether to limit the memory of this process.
 
     Returns:
         The study, and its description for the conductor.
@@ -101,9 +108,14 @@ def open_study(
         canary_program(),
         canary_weight(),
     )
-    if provider.name == CPU:
-        limit_memory(configuration.memory_bytes)
+    limited = limit and provider.name == CPU
+    if limited:
+        size = file.path.stat().st_size if file.path and file.path.is_file() else 0
+        limit_memory(configuration.memory_bytes + _COPIES * size)
     graph = open_graph(file, allow_links=configuration.allow_links)
+    if limited:
+        stored = sum(each.size_bytes for each in graph.files)
+        limit_memory(configuration.memory_bytes + _COPIES * stored)
     types = infer_types(graph) if infer else {}
     smooth = upcast_graph(graph) if has_half_precision(graph) else graph
     if try_first:

@@ -65,6 +65,7 @@ class JacobianRequest(BaseModel):
     steps: list[float]
     relative: bool
     optimise: bool
+    shaken: bool = True
     forward: bool = False
     noise: dict[str, float]
     scales: dict[str, list[TensorScale]]
@@ -161,7 +162,7 @@ def _observe_exactly(
     directions = source_directions(study, request.directions)
     passes = _passes(request)
     share = _per_direction(request, directions.total)
-    is_shaken = True
+    is_shaken = request.shaken
 
     def observe_sample(sample: int, shaken: TangentRunner | None) -> dict[str, Reading]:
         return observe_tangents(

@@ -11,7 +11,10 @@ from pydantic import BaseModel
 from onnxprobe.analysis.frames import Frame, read_frame, write_frame
 from onnxprobe.errors import OnnxProbeError, RunError
 
-__all__ = ["Handler", "serve"]
+__all__ = ["Handler", "plain", "serve", "told"]
+
+# What Python says where no memory is left for another stack.
+_NO_THREAD = "can't start new thread"
 
 Handler = Callable[[Frame, Callable[[float], None]], BaseModel | dict[str, Any] | list[Any] | None]
 
@@ -33,21 +36,43 @@ def serve(requests: IO[bytes], answers: IO[bytes], handlers: Mapping[str, Handle
         handler = handlers[frame.header["method"]]
         try:
             result = handler(Frame(frame.header["params"], frame.blob), progress)
-            answer: dict[str, Any] = {"result": _plain(result)}
-        except OnnxProbeError as error:
-            answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
-        except MemoryError:
-            message = "memory ran out; allow more with --memory, or choose fewer tensors"
-            answer = {"error": {"kind": RunError.__name__, "message": message}}
+            answer: dict[str, Any] = {"result": plain(result)}
         except Exception as error:  # noqa: BLE001 (a bug is reported with its traceback)
-            message = f"{type(error).__name__}: {error}"
-            answer = {"error": {"message": message, "traceback": traceback.format_exc()}}
+            answer = {"error": told(error)}
         write_frame(answers, answer)
 
 
-def _plain(result: Any) -> Any:  # noqa: ANN401
+def told(error: Exception) -> dict[str, str]:
+    """Write an error as a message.
+
+    Args:
+        error: What a handler raised.
+
+    Returns:
+        Its kind and message if it is meant for users, else what to look for.
+    """
+    if isinstance(error, OnnxProbeError):
+        return {"kind": type(error).__name__, "message": str(error)}
+    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
+        # Seen with --verbose.
+        traceback.print_exception(error)
+        message = "memory ran out; allow more with --memory, or choose fewer tensors"
+        return {"kind": RunError.__name__, "message": message}
+    message = f"{type(error).__name__}: {error}"
+    return {"message": message, "traceback": "".join(traceback.format_exception(error))}
+
+
+def plain(result: Any) -> Any:  # noqa: ANN401 (whatever JSON holds)
+    """Write an answer as plain data.
+
+    Args:
+        result: What a handler returned.
+
+    Returns:
+        What JSON can hold.
+    """
     if isinstance(result, BaseModel):
         return result.model_dump(mode="json")
     if isinstance(result, list):
-        return [_plain(item) for item in result]
+        return [plain(item) for item in result]
     return result
