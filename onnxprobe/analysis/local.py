@@ -29,6 +29,7 @@ class LocalLink:
 
     restarts = 0
     chatter = ""
+    features: dict[str, bool] | None = None
 
     def __init__(self, timeout_s: float | None, on_progress: Callable[[float], None]) -> None:
         from onnxprobe.analysis.worker.handlers import handlers
@@ -37,7 +38,6 @@ class LocalLink:
         self._timeout_s = timeout_s
         self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
         self._on_progress = on_progress
-        self.features: dict[str, bool] = {}
 
     def call(
         self, method: str, params: dict[str, Any] | None = None, blobs: Sequence[bytes] = ()

@@ -158,4 +158,9 @@ class RunRecord(Record):
     paths: dict[str, str]
     started: str
     elapsed_s: float
+    isolation: dict[str, bool] | None = Field(
+        None,
+        description="By feature, whether the system confined the worker: `files`, `network`, "
+        "`memory`; none if the model ran in the caller's own process.",
+    )
     interrupted: str | None = Field(None, description="Why the analysis ended early.")

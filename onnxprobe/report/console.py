@@ -209,6 +209,14 @@ def _print_coverage(report: Report, console: Console, *, verbose: bool) -> None:
             "exceed what the chain rule allows.",
             "red",
         )
+    missing = [name for name, works in (report.run.isolation or {}).items() if not works]
+    if missing:
+        _say(
+            console,
+            f"This system does not confine what runs the model ({', '.join(missing)}); onnxprobe "
+            "doctor says what that takes.",
+            "yellow",
+        )
     if report.run.interrupted:
         _say(console, f"Ended early: {printable(report.run.interrupted)}", "red")
 

@@ -10,11 +10,12 @@ from onnxprobe.runtime.providers import (
     integers_saturate,
 )
 from onnxprobe.runtime.rows import RowRunner
-from onnxprobe.runtime.session import CPU, CUDA, Session, Settings, version
+from onnxprobe.runtime.session import CPU, CUDA, USE_CPU, Session, Settings, version
 
 __all__ = [
     "CPU",
     "CUDA",
+    "USE_CPU",
     "DirectionRunner",
     "Provider",
     "RowLayout",

@@ -16,6 +16,7 @@ class Worker:
     """Counts what it is asked."""
 
     chatter = ""
+    features: dict[str, bool] | None = None
 
     def __init__(self, error: OnnxProbeError | None = None) -> None:
         self.restarts = 0

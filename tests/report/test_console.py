@@ -76,6 +76,15 @@ def test_ranks_that_are_not_exact_are_marked_where_others_are() -> None:
     assert "1 by forward mode with some nodes differenced (+)" in said
 
 
+def test_what_is_not_confined_is_said() -> None:
+    made = report(tensor())
+    made.run.isolation = {"files": False, "network": True, "memory": True}
+    said = " ".join(printed(made))
+    assert "This system does not confine what runs the model (files); onnxprobe doctor" in said
+    made.run.isolation["files"] = True
+    assert "confine" not in " ".join(printed(made))
+
+
 def test_every_line_fits_80_columns() -> None:
     hostile = tensor("x" * 300, op_type="com.microsoft." + "Y" * 80, status="piecewise constant")
     assert max(len(line) for line in printed(report(hostile))) <= 80

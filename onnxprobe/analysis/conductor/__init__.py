@@ -115,7 +115,14 @@ def conduct(
         is_complete = cause is None and story.stage.findings.opening is not None
         resumable = place.finish(complete=is_complete)
     elapsed_s = time.monotonic() - clock
-    report = assemble_report(story.stage.findings, configuration, subject.paths, started, elapsed_s)
+    report = assemble_report(
+        story.stage.findings,
+        configuration,
+        subject.paths,
+        started,
+        elapsed_s,
+        story.stage.link.link.features,
+    )
     return Conclusion(report, cause, story.stage.link.link.chatter, resumable=resumable)
 
 

@@ -45,6 +45,7 @@ def assemble_report(
     paths: dict[str, str],
     started: datetime,
     elapsed_s: float,
+    isolation: dict[str, bool] | None = None,
 ) -> Report:
     """Say what was found.
 
@@ -54,6 +55,7 @@ def assemble_report(
         paths: Paths that were given.
         started: When the analysis started.
         elapsed_s: How long it took.
+        isolation: What the system did to confine the worker, if there was one.
 
     Returns:
         The report; every tensor of the model is in it as analysed, skipped or failed.
@@ -91,6 +93,7 @@ def assemble_report(
             paths=paths,
             started=started.isoformat(timespec="seconds"),
             elapsed_s=elapsed_s,
+            isolation=isolation,
             interrupted=findings.interrupted,
         ),
     )

@@ -42,7 +42,7 @@ def examine() -> dict[str, Any]:
         link = Link(Confinement.of, _SILENCE_S)
         try:
             providers = link.call("providers")
-            features = link.features
+            features = link.features or {}
         except OnnxProbeError as error:
             problems.append({"what": "the worker process", "advice": str(error)})
         finally:

@@ -74,9 +74,11 @@ class Connection(Protocol):
 
     Attributes:
         restarts: How often it had to begin anew.
+        features: What the system does to confine a worker, by name; ``None`` without one.
     """
 
     restarts: int
+    features: dict[str, bool] | None
 
     @property
     def chatter(self) -> str:
@@ -130,7 +132,7 @@ class Link:
         self._child: Child | None = None
         self._chatter = b""
         self._is_busy = False
-        self.features: dict[str, bool] = {}
+        self.features: dict[str, bool] | None = {}
         self.restarts = -1
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 from onnxprobe.errors import RunError
 from onnxprobe.graph import canary_program, canary_weight
-from onnxprobe.runtime import CPU, CUDA, Settings, choose_provider, has_cuda_driver
+from onnxprobe.runtime import CPU, CUDA, USE_CPU, Settings, choose_provider, has_cuda_driver
 
 __all__ = ["try_providers"]
 
@@ -23,6 +23,7 @@ def try_providers() -> list[dict[str, Any]]:
             choose_provider(device, Settings(), canary_program(), canary_weight())
             works, reason = True, "a session multiplied matrices as it should"
         except RunError as error:
-            works, reason = False, str(error)
+            asked = "--device cuda was asked for, but "
+            works, reason = False, str(error).removeprefix(asked).removesuffix(f"; {USE_CPU}")
         found.append({"name": name, "works": works, "reason": reason, "expected": is_expected})
     return found
