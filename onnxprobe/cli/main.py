@@ -72,6 +72,8 @@ def run(arguments: list[str]) -> int:
         _complain("interrupted")
         return INTERRUPTED
     except SystemExit as error:
+        if error.code == signals.TERMINATED:
+            _complain("terminated")
         return error.code if isinstance(error.code, int) else 1
     except OnnxProbeError as error:
         return _explain(error, debug=debug)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from onnxprobe.record.base import Record
 from onnxprobe.record.tensor import DofRecord
@@ -85,6 +85,12 @@ class Coverage(Record):
     analysed: int
     skipped: list[Omission]
     failed: list[Omission]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.analysed + len(self.skipped) + len(self.failed) != self.tensors:
+            raise ValueError("analysed, skipped and failed tensors are not all tensors")
+        return self
 
 
 class SourceRecord(Record):

@@ -196,7 +196,7 @@ def test_a_native_crash_costs_what_depends_on_it_and_nothing_else() -> None:
     assert sorted(by_name(report)) == ["before", "beside"]
     failed = {each.name: each.reason for each in report.coverage.failed}
     assert failed == {
-        "crash": "native code crashed (SIGSEGV)",
+        "crash": "native code crashed (SIGSEGV) at make_crash (Min), or at what it needs",
         "after": "it depends on 'crash', whose computation failed",
     }
 

@@ -7,7 +7,7 @@ import random
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +15,12 @@ import onnx
 from onnx import ModelProto
 from onnx.backend.test.case.node import collect_testcases
 
+from onnxprobe.errors import ModelError
+from onnxprobe.graph import parse_model
 from tests.graph.mutants import mutate
 from tests.trust.command import DOCUMENTED, run
 
-__all__ = ["mutants", "try_fresh", "try_mutants"]
+__all__ = ["admit_mutants", "try_bytes", "try_fresh", "try_mutants"]
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 # Larger seeds take their time to no purpose.
@@ -51,14 +53,68 @@ def mutants(count: int, seed: int) -> Iterator[bytes]:
                 continue
 
 
+def _damaged(count: int, seed: int) -> Iterator[bytes]:
+    """Files with some bytes changed, put in or left out; then some cut off after each byte."""
+    rng = random.Random(seed)
+    whole = [each.SerializeToString() for each in _seeds() if each.ByteSize() < 1000]
+    for number in range(count):
+        content = bytearray(whole[rng.randrange(len(whole))])
+        if number % 2:
+            yield bytes(content[: number // 2 % len(content)])
+            continue
+        for _ in range(rng.choice([1, 1, 2, 4, 16])):
+            at = rng.randrange(len(content))
+            kind = rng.random()
+            if kind < 0.6:
+                content[at] = rng.randrange(256)
+            elif kind < 0.8:
+                content.insert(at, rng.randrange(256))
+            elif len(content) > 1:
+                del content[at]
+        yield bytes(content)
+
+
 def try_mutants(
     count: int, folder: Path, command: Callable[[list[str]], tuple[int, str]], seed: int = 0
 ) -> str:
     """Analyse mutants: no crash, hang or traceback, valid JSON every time, all accounted for."""
+    return _try_all(mutants(count, seed), folder, command, seed)
+
+
+def try_bytes(
+    count: int, folder: Path, command: Callable[[list[str]], tuple[int, str]], seed: int = 0
+) -> str:
+    """The same with bytes that are damaged, and with files that are cut off."""
+    return _try_all(_damaged(count, seed), folder, command, seed)
+
+
+def admit_mutants(count: int, seed: int = 7) -> str:
+    """The static limits alone, in this process: a model is refused or passed, and at once."""
+    refused, slowest = 0, 0.0
+    for content in mutants(count, seed):
+        start = time.perf_counter()
+        try:
+            parse_model(content)
+        except ModelError:
+            refused += 1
+        slowest = max(slowest, time.perf_counter() - start)
+    # None is larger than 100 kB; the machine may be busy.
+    assert slowest < 2.0
+    return f"{count} mutants: {refused} refused, the others passed, each in {slowest:.3f} s at most"
+
+
+def _try_all(
+    contents: Iterable[bytes],
+    folder: Path,
+    command: Callable[[list[str]], tuple[int, str]],
+    seed: int,
+) -> str:
     path, report = folder / "mutant.onnx", folder / "report.json"
     codes: Counter[int] = Counter()
     slowest, reports = 0.0, 0
-    for number, content in enumerate(mutants(count, seed)):
+    count = 0
+    for number, content in enumerate(contents):
+        count += 1
         path.write_bytes(content)
         report.unlink(missing_ok=True)
         start = time.monotonic()

@@ -25,6 +25,7 @@ class Bisection:
 
     def __init__(self, findings: Findings, entries: Sequence[CatalogueEntry]) -> None:
         self._findings = findings
+        self._makers = {entry.name: f"{entry.node} ({entry.op_type})" for entry in entries}
         self._children: dict[str, list[str]] = {}
         for entry in entries:
             for parent in entry.parents:
@@ -59,9 +60,12 @@ class Bisection:
                     middle = len(group) // 2
                     pending[:0] = [group[:middle], group[middle:]]
                     continue
-                self._findings.failed[group[0]] = str(error)
+                reason = str(error)
                 if isinstance(error, WorkerLostError):
+                    if error.comes_again and group[0] in self._makers:
+                        reason += f" at {self._makers[group[0]]}, or at what it needs"
                     self._fail_children(group[0])
+                self._findings.failed[group[0]] = reason
 
     def _fail_children(self, name: str) -> None:
         # Whatever needs this tensor crashes too; finding that out one by one would take for ever.
