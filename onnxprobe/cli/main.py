@@ -50,7 +50,9 @@ cli.add_command(schema)
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     signals.arm()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signals.ignore()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

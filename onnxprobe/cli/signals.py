@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-__all__ = ["TERMINATED", "arm", "hold", "rearm"]
+__all__ = ["TERMINATED", "arm", "hold", "ignore", "rearm"]
 
 TERMINATED = 143
 
@@ -36,6 +36,15 @@ def rearm() -> None:
 def hold() -> None:
     """Ignore interrupts from here on: what is left takes no time, and must not be torn."""
     _state["armed"] = False
+
+
+def ignore() -> None:
+    """Let no interrupt replace the exit code while the interpreter shuts down.
+
+    Python gives signals back to the system before it ends, unless they are ignored.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's)
