@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
@@ -67,6 +67,14 @@ class Configuration(BaseModel):
     unit_timeout_s: float = Field(600.0, gt=0)
     allow_links: bool = False
     data_digest: bool = True
+
+    def figures(self) -> dict[str, Any]:
+        """Return the options that figures depend on: all but limits of time, and threads.
+
+        Returns:
+            Plain data.
+        """
+        return self.model_dump(mode="json", exclude={"timeout_s", "unit_timeout_s", "threads"})
 
     @model_validator(mode="after")
     def _straight_through_is_exact(self) -> Self:

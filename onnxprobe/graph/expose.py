@@ -44,7 +44,7 @@ def expose_tensors(
     cut = {source.name for source in sources}
     nodes = _needed_nodes(graph, names, cut)
     proto = _shell(graph)
-    fresh = FreshNames(graph)
+    fresh = FreshNames(graph.names)
     for index in sorted(nodes):
         node = proto.graph.node.add()
         node.CopyFrom(graph.proto.graph.node[index])
@@ -91,7 +91,7 @@ def readable_names(
         The tensor's own name; that of its cast to float32 where numpy lacks its type; that of its
         copy where it is a source.
     """
-    fresh = FreshNames(graph)
+    fresh = FreshNames(graph.names)
     spelled = {}
     for name in names:
         dtype = types[name].dtype if name in types else None

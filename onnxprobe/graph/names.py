@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnxprobe.graph.model import Graph
+from collections.abc import Collection
 
 __all__ = ["FreshNames", "copied_from"]
 
@@ -28,11 +28,11 @@ class FreshNames:
     """A source of names that stand nowhere in a model, bodies included.
 
     Args:
-        graph: The model whose names are taken.
+        taken: Every name in the model.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._taken = graph.names
+    def __init__(self, taken: Collection[str]) -> None:
+        self._taken = taken
         self._given: set[str] = set()
         # Where the search for a name like it goes on: names are asked for thousands of times.
         self._copies: dict[str, int] = {}

@@ -142,7 +142,7 @@ class Session:
         """Run once, outputs in the buffers of a binding.
 
         Args:
-            binding: A binding of this session, outputs tied.
+            binding: One that `new_binding` made, outputs tied.
             feeds: Contiguous arrays by input name, shaped as the model takes them.
 
         Raises:

@@ -63,15 +63,12 @@ class Journal:
             if resume:
                 self._records = _read(path)
                 # What was cut off must not run into what is written next.
-                os.ftruncate(self._descriptor, sum(len(_line(each)) for each in self._all()))
+                os.ftruncate(self._descriptor, sum(map(len, map(_line, self._records.values()))))
             else:
                 os.ftruncate(self._descriptor, 0)
         except BaseException:
             os.close(self._descriptor)
             raise
-
-    def _all(self) -> list[dict[str, Any]]:
-        return list(self._records.values())
 
     def find(self, key: str) -> dict[str, Any] | None:
         """Find a record.
@@ -183,7 +180,6 @@ class Recorder:
         self._restarts = 0
         self._is_behind = False
         self._progress = 0.0
-        self.found = 0
 
     def identify(self, *what: str) -> None:
         """Say what answers depend on, beside the question.
@@ -237,7 +233,6 @@ class Recorder:
         question = json.dumps([self._base, method, params], sort_keys=True, allow_nan=False)
         key = hashlib.sha256(question.encode()).hexdigest()
         if (content := journal.find(key)) is not None:
-            self.found += 1
             self._is_behind = self._is_behind or method in _PREPARING
             self._advance(content["progress"])
             if "error" in content:

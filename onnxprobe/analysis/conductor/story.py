@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -115,9 +116,7 @@ class Story:
         findings.opening = opening
         findings.assumptions += opening.assumptions
         asked = self.stage.configuration
-        # No figure depends on how long it may take, or on how many threads do it.
-        options = asked.model_dump_json(exclude={"timeout_s", "unit_timeout_s", "threads"})
-        self.stage.link.identify(opening.model_dump_json(), options)
+        self.stage.link.identify(opening.model_dump_json(), json.dumps(asked.figures()))
         findings.skipped = {
             **select(opening.entries, asked.include, asked.exclude),
             **{entry.name: entry.skip for entry in opening.entries if entry.skip is not None},

@@ -62,7 +62,7 @@ class Workplace:
         Raises:
             DataError: If there is no such run to go on with.
         """
-        asked = [subject.header, configuration.model_dump(mode="json", exclude=_FREE)]
+        asked = [subject.header, configuration.figures()]
         name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
         runs = state_folder() / "runs"
         found = sorted(runs.glob(f"{name}-*"), key=_age, reverse=True)
@@ -101,10 +101,6 @@ class Workplace:
             return not self.journal.is_empty and not complete
         self.journal.delete()
         return False
-
-
-# No figure depends on these.
-_FREE = {"timeout_s", "unit_timeout_s", "threads"}
 
 
 def _age(folder: Path) -> float:

@@ -7,7 +7,7 @@ largest; a network and its derivative are smooth in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from onnx import (
 
 from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import element_type
+from onnxprobe.graph.names import FreshNames
 from onnxprobe.graph.tangent.registry import is_flat
 from onnxprobe.types import TensorType
 
@@ -75,7 +76,7 @@ def shaken(derived: ModelProto, tangents: Iterable[str], types: Mapping[str, Ten
     graph = proto.graph
     names = {name for each in walk.nested_graphs(graph) for name in walk.defined_names(each)}
     names |= walk.defined_names(graph)
-    shaker = _Shaker(names, _elements(graph), set(tangents))
+    shaker = _Shaker(FreshNames(names), _elements(graph), set(tangents))
     nodes: list[NodeProto] = []
     # Old files list what they store among the inputs.
     stored = {tensor.name for tensor in graph.initializer}
@@ -156,14 +157,14 @@ class _Draw:
     """Decides where each value reads the noise.
 
     Args:
-        fresh: Makes names.
+        fresh: Where names come from.
     """
 
-    def __init__(self, fresh: Callable[[str], str]) -> None:
+    def __init__(self, fresh: FreshNames) -> None:
         self._fresh = fresh
-        self.noise = fresh("noise")
-        self._exact_noise = fresh("noise in float64")
-        self._stride = fresh("stride")
+        self.noise = fresh.name("noise@shaken")
+        self._exact_noise = fresh.name("exact_noise@shaken")
+        self._stride = fresh.name("stride@shaken")
         self._widths: dict[int, str] = {}
         self._has_turns = False
         self._places: list[TensorProto] = []
@@ -180,19 +181,19 @@ class _Draw:
         Returns:
             The nodes.
         """
-        first = self._fresh("place")
+        first = self._fresh.name("place@shaken")
         at = len(self._places) * _STRIDE % NOISE_LENGTH
         self._places.append(_whole(first, [at]))
         nodes = []
         if turn:
             self._has_turns = True
-            passed, start = self._fresh("passed"), self._fresh("place")
+            passed, start = self._fresh.name("passed@shaken"), self._fresh.name("place@shaken")
             nodes.append(helper.make_node("Mul", [turn, self._stride], [passed]))
             nodes.append(helper.make_node("Add", [first, passed], [start]))
             first = start
         noise = self.noise if kind == TensorProto.FLOAT else self._exact_noise
         if kind not in self._widths:
-            self._widths[kind] = self._fresh("width")
+            self._widths[kind] = self._fresh.name("width@shaken")
         read = [value, noise, first, self._widths[kind]]
         return [*nodes, helper.make_node("Shake", read, [result], domain=_DOMAIN)]
 
@@ -217,23 +218,16 @@ class _Shaker:
     """Writes nodes at changed values beside those at the values themselves.
 
     Args:
-        names: Names that are taken.
+        fresh: Where names come from.
         elements: Element types by name.
         moved: Values that depend on directions.
     """
 
-    def __init__(self, names: set[str], elements: Mapping[str, int], moved: set[str]) -> None:
-        self._names, self._elements, self.moved = names, elements, moved
-        self.draw = _Draw(self.fresh)
+    def __init__(self, fresh: FreshNames, elements: Mapping[str, int], moved: set[str]) -> None:
+        self._fresh, self._elements, self.moved = fresh, elements, moved
+        self.draw = _Draw(fresh)
         self.twins: dict[str, str] = {}
         self._turn = ""
-
-    def fresh(self, wanted: str) -> str:
-        name, number = f"{wanted}@shaken", 2
-        while name in self._names:
-            name, number = f"{wanted}@shaken{number}", number + 1
-        self._names.add(name)
-        return name
 
     def inside(self, body: GraphProto, turn: str) -> _Shaker:
         """Return what treats a body's nodes."""
@@ -244,7 +238,7 @@ class _Shaker:
 
     def shake(self, name: str, value: str, nodes: list[NodeProto]) -> str:
         """Write a changed copy of a value, which is typed as some name is."""
-        result = self.fresh(name)
+        result = self._fresh.name(name)
         nodes += self.draw.shake(value, result, self._elements[name], self._turn)
         return result
 
@@ -262,7 +256,7 @@ class _Shaker:
         nodes = [node, twin]
         for place, name in enumerate(node.output):
             if name:
-                twin.output[place] = self.fresh(name)
+                twin.output[place] = self._fresh.name(name)
         for name, other in zip(node.output, twin.output, strict=True):
             if name in real:
                 self.twins[name] = self.shake(name, other, nodes)
@@ -297,7 +291,7 @@ class _Shaker:
                 continue
             for place, name in enumerate(node.output):
                 if name in self._real(node):
-                    twin.output[place] = self.fresh(name)
+                    twin.output[place] = self._fresh.name(name)
                     self.twins[name] = self.shake(name, twin.output[place], nodes)
         del body.node[:], body.value_info[:]
         body.node.extend(nodes)

@@ -90,7 +90,7 @@ def differentiate(
     proto.CopyFrom(graph.proto)
     original = graph.opsets.get("ai.onnx", OLDEST_OPSET)
     opset = raise_opset(proto)
-    fresh = FreshNames(graph)
+    fresh = FreshNames(graph.names)
     emitter = Emitter(fresh, opset)
     if original < opset:
         settle_nodes(proto, emitter)

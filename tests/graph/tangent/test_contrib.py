@@ -234,7 +234,7 @@ def expanded(index: int) -> list[tuple[str, Array]] | None:
         assert RULES.find(case.node.domain, case.node.op_type, version) is not None
         return None
     graph = parse_model(_model(case, outputs).SerializeToString())
-    e = Emitter(FreshNames(graph), case.opset)
+    e = Emitter(FreshNames(graph.names), case.opset)
     one = Value(e, "unused", "int64")
     types = _types(case, outputs)
     statics = Statics(graph, e, types, opsets, {})
@@ -314,7 +314,7 @@ def test_what_is_not_covered_is_said(
     whole = model([made], [value(*each) for each in inputs.items()], [value("y", None)])
     graph = parse_model(whole.SerializeToString())
     types = {name: TensorType(name, "float32", shape) for name, shape in inputs.items()}
-    e = Emitter(FreshNames(graph), 17)
+    e = Emitter(FreshNames(graph.names), 17)
     statics = Statics(graph, e, types, {}, {})
     scope = Scope(e, types, statics, Value(e, "unused", "int64"), {}, lambda _scope, _nodes: None)
     expansion = EXPANSIONS.find(MS, operator, 1)
