@@ -10,7 +10,7 @@ from typing import Any, Literal
 from onnxprobe.analysis.arguments import configure, listed
 from onnxprobe.analysis.conductor import Data, ModelSource, Progress, Workplace, conduct
 from onnxprobe.analysis.local import LocalLink
-from onnxprobe.errors import OnnxProbeError, RunError
+from onnxprobe.errors import DataError, OnnxProbeError, RunError
 from onnxprobe.record import Report
 
 __all__ = ["IncompleteError", "analyze"]
@@ -60,7 +60,8 @@ def analyze(
 ) -> Report:
     """Measure degrees of freedom and Jacobian rank of every intermediate tensor of a model.
 
-    The model runs in a child process: a crash of native code loses a tensor, not the caller.
+    The model runs in this process, where a crash of native code is one of the caller's; with
+    ``isolate`` it runs in a child process, and loses a tensor.
 
     Args:
         model: Path of an ``.onnx`` file, or an ``onnx.ModelProto``.
@@ -140,6 +141,8 @@ def analyze(
         allow_links=allow_links,
         data_digest=data_digest,
     )
+    if resume and work_dir is None:
+        raise DataError("option resume needs work_dir, the folder of an earlier analysis")
     folder = None if work_dir is None else Path(work_dir)
     conclusion = conduct(
         model,
@@ -149,6 +152,7 @@ def analyze(
         workplace=(lambda _: Workplace.given(folder, resume=resume)) if folder else None,
         connect=None if isolate else partial(LocalLink, timeout_s),
     )
+    conclusion.settle(delivered=True)
     if isinstance(conclusion.cause, OnnxProbeError):
         raise IncompleteError(str(conclusion.cause), conclusion.report) from conclusion.cause
     if conclusion.cause is not None:

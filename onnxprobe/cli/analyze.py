@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from onnxprobe.analysis.conductor.request import Subject
     from onnxprobe.analysis.configuration import Configuration
     from onnxprobe.record import Report
+    from onnxprobe.report.files import AtomicFile
 
 __all__ = ["analyze"]
 
@@ -211,19 +215,31 @@ def analyze(model: Path, **options: Any) -> int:  # noqa: ANN401 (click's values
             )
         # Whoever has interrupted the analysis waits for what was found.
         signals.hold()
-        # What was found reaches the screen even if no file can take it any more.
+        # What was found reaches the screen even if no file can take it, and the other way round.
+        failures = _commit(conclusion.report, renderers, files)
         if not options["quiet"]:
-            _show(conclusion.report, conclusion.chatter, verbose=options["verbose"])
-        for render, file in zip(renderers, files, strict=True):
-            try:
-                file.commit(render(conclusion.report))
-            except DataError as error:
-                raise RunError(str(error)) from error
-    if conclusion.resumable and not options["quiet"]:
+            failures += _show(conclusion.report, conclusion.chatter, verbose=options["verbose"])
+    # Until the report is where it was wanted, what it is made of is kept.
+    if conclusion.settle(delivered=not failures) and not options["quiet"]:
         click.echo("onnxprobe: what is done is kept; go on with --resume", err=True)
+    if failures:
+        raise RunError("; ".join(failures))
     if conclusion.cause is not None:
         raise conclusion.cause
     return 4 if conclusion.report.coverage.failed else 0
+
+
+def _commit(
+    report: Report, renderers: list[Callable[[Report], bytes]], files: list[AtomicFile]
+) -> list[str]:
+    """Write a report to each file, and say which cannot take it."""
+    failures = []
+    for render, file in zip(renderers, files, strict=True):
+        try:
+            file.commit(render(report))
+        except DataError as error:
+            failures.append(str(error))
+    return failures
 
 
 def _configuration(options: dict[str, Any]) -> Configuration:
@@ -264,7 +280,14 @@ def _workplace(
 
     if options["work_dir"] is not None:
         return Workplace.given(options["work_dir"], resume=options["resume"])
-    return Workplace.own(subject, configuration, resume=options["resume"])
+    place = Workplace.own(subject, configuration, resume=options["resume"])
+    if place.older and not options["quiet"]:
+        click.echo(
+            "onnxprobe: an unfinished analysis of this model with these options is kept until this "
+            "one is done; --resume goes on with it instead",
+            err=True,
+        )
+    return place
 
 
 def _data(given: tuple[tuple[str | None, str], ...]) -> Any:  # noqa: ANN401
@@ -280,7 +303,8 @@ def _data(given: tuple[tuple[str | None, str], ...]) -> Any:  # noqa: ANN401
     return {str(name): path for name, path in given}
 
 
-def _show(report: Report, chatter: str, *, verbose: bool) -> None:
+def _show(report: Report, chatter: str, *, verbose: bool) -> list[str]:
+    """Print a report, and say if the screen, or what stands for it, cannot take it."""
     from rich.console import Console
 
     from onnxprobe.report.console import print_report
@@ -290,7 +314,16 @@ def _show(report: Report, chatter: str, *, verbose: bool) -> None:
     if not console.is_terminal:
         # Whoever reads a pipe wants whole lines.
         console.width = 10_000
-    print_report(report, console, verbose=verbose)
+    try:
+        print_report(report, console, verbose=verbose)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return [f"the report cannot be printed: {error.strerror}"]
     if verbose and chatter:
         for line in chatter.splitlines():
             click.echo(f"native: {printable(line)}", err=True)
+    return []

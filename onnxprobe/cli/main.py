@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from traceback import format_exception, print_exc
 from typing import Any
@@ -16,12 +17,14 @@ from onnxprobe.cli.expose import expose
 from onnxprobe.cli.inspect import inspect
 from onnxprobe.cli.ops import ops
 from onnxprobe.cli.schema import schema
-from onnxprobe.errors import OnnxProbeError
+from onnxprobe.errors import DataError, OnnxProbeError, RunError
 from onnxprobe.version import __version__
 
 __all__ = ["cli", "main", "run"]
 
-INTERRUPTED = 130
+
+# What click ends with where a pipe has no reader any more; nothing here ends so.
+_NO_READER = 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,7 +52,10 @@ cli.add_command(schema)
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    signals.arm()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal has no letter for becomes a question mark, and no error.
+            stream.reconfigure(errors="replace")
     code = run(sys.argv[1:])
     signals.ignore()
     sys.exit(code)
@@ -65,6 +71,7 @@ def run(arguments: list[str]) -> int:
         The exit code.
     """
     debug = "--debug" in arguments
+    signals.rearm()
     try:
         result: Any = cli.main(arguments, prog_name="onnxprobe", standalone_mode=False)
     except click.ClickException as error:
@@ -72,16 +79,21 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted")
-        return INTERRUPTED
+        return signals.INTERRUPTED
     except SystemExit as error:
+        if error.code == _NO_READER:
+            # Whoever read our output has seen enough.
+            return 0
         if error.code == signals.TERMINATED:
             _complain("terminated")
         return error.code if isinstance(error.code, int) else 1
     except OnnxProbeError as error:
         return _explain(error, debug=debug)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough.
-        return 0
+    except OSError as error:
+        if debug:
+            print_exc()
+        _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror}")
+        return DataError.exit_code if error.filename else RunError.exit_code
     except Exception as error:  # noqa: BLE001 (whatever it was becomes one sentence)
         if debug:
             print_exc()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-__all__ = ["TERMINATED", "arm", "hold", "ignore", "rearm"]
+__all__ = ["INTERRUPTED", "TERMINATED", "arm", "hold", "ignore", "rearm"]
 
-TERMINATED = 143
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class _Terminated(SystemExit):
@@ -15,17 +15,29 @@ class _Terminated(SystemExit):
         super().__init__(TERMINATED)
 
 
+class _Interrupted(KeyboardInterrupt):
+    """Not the plain one: having seen that pass through `exec`, the interpreter ends by SIGINT.
+
+    It does so even if somebody caught it, and the exit code is lost.
+    """
+
+
+_ENDING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
 _state = {"armed": True}
 
 
 def arm() -> None:
-    """Let SIGINT raise `KeyboardInterrupt` and SIGTERM `SystemExit`, whichever comes first.
+    """Let SIGINT raise `KeyboardInterrupt`, SIGTERM and a closed terminal `SystemExit`.
 
-    Whatever comes afterwards is ignored: the command is already about to end.
+    Whatever comes after the first one is ignored: the command is already about to end.
     """
     _state["armed"] = True
-    signal.signal(signal.SIGINT, _handle)
-    signal.signal(signal.SIGTERM, _handle)
+    for number in _ENDING:
+        # Whoever started this with nohup wants it to survive the terminal.
+        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
+            signal.signal(number, _handle)
 
 
 def rearm() -> None:
@@ -43,12 +55,12 @@ def ignore() -> None:
 
     Python gives signals back to the system before it ends, unless they are ignored.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's)
     if not _state["armed"]:
         return
     _state["armed"] = False
-    raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
+    raise _Interrupted if number == signal.SIGINT else _Terminated

@@ -111,6 +111,36 @@ def test_two_analyses_do_not_share_a_folder(tmp_path: Path) -> None:
     assert first.find("key") == {}
 
 
+def test_what_an_earlier_analysis_has_measured_is_not_thrown_away(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, resume=False)
+    journal.keep("key", {"value": 1})
+    journal.close()
+    with pytest.raises(DataError, match="keeps what an earlier analysis has measured: go on with"):
+        Journal(tmp_path, resume=False)
+    assert Journal(tmp_path, resume=True).find("key") == {"value": 1}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_that_is_no_journal_is_left_alone(resume: bool, tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text("somebody's own journal\n")
+    with pytest.raises(DataError, match=r"journal.jsonl is no journal of onnxprobe; choose anoth"):
+        Journal(tmp_path, resume=resume)
+    assert path.read_text() == "somebody's own journal\n"
+
+
+@pytest.mark.parametrize("length", [0, 1, 10])
+def test_a_journal_that_was_cut_off_in_its_first_line_is_begun_anew(
+    length: int, tmp_path: Path
+) -> None:
+    Journal(tmp_path, resume=False).close()
+    path = tmp_path / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:length])
+    Journal(tmp_path, resume=False).close()
+    assert path.read_bytes() == whole
+
+
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^there is nothing to resume in .*: leave out"):
         Journal(tmp_path, resume=True)

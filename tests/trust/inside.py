@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from onnxprobe.cli import signals
 from onnxprobe.cli.main import run
 
 __all__ = ["run_inside"]
@@ -17,5 +16,4 @@ def run_inside(arguments: Sequence[str]) -> tuple[int, str]:
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         code = run([*arguments])
-    signals.rearm()
     return code, said.getvalue()

@@ -48,20 +48,37 @@ class Conclusion:
         report: What was found; partial if the analysis was cut short.
         cause: What cut it short: an error, or an interrupt.
         chatter: What native code printed.
-        resumable: Whether what was measured has been kept.
     """
 
     def __init__(
-        self, report: Report, cause: BaseException | None, chatter: str, *, resumable: bool
+        self, report: Report, cause: BaseException | None, chatter: str, place: Workplace
     ) -> None:
         self.report = report
         self.cause = cause
         self.chatter = chatter
-        self.resumable = resumable
+        self._place = place
+
+    def settle(self, *, delivered: bool) -> bool:
+        """Leave what was kept of the analysis, and remove it if nobody needs it any more.
+
+        Args:
+            delivered: Whether the report is where it was wanted.
+
+        Returns:
+            Whether the analysis can be resumed.
+        """
+        return self._place.finish(complete=delivered and self.cause is None)
 
 
 # What ends an analysis as a whole, and leaves a report of what was done until then.
-_CUT_SHORT = (RunError, OutOfTimeError, JournalError, CannotStartError)
+_CUT_SHORT = (
+    KeyboardInterrupt,
+    SystemExit,
+    RunError,
+    OutOfTimeError,
+    JournalError,
+    CannotStartError,
+)
 
 
 def _ignore(phase: str, done: float, total: float) -> None:
@@ -95,7 +112,7 @@ def conduct(
 
     Raises:
         OnnxProbeError: If the model cannot be opened.
-    """  # noqa: DOC501 (an interrupt before the model is open passes through)
+    """
     subject = Subject.of(model, data)
     place = workplace(subject) if workplace else Workplace(None, is_kept=False)
     story = Story(subject, configuration, progress, place.journal, connect)
@@ -104,16 +121,15 @@ def conduct(
     try:
         story.run()
         on_measured()
-    except (KeyboardInterrupt, SystemExit, *_CUT_SHORT) as error:
-        if story.stage.findings.opening is None:
+    except BaseException as error:
+        if story.stage.findings.opening is None or not isinstance(error, _CUT_SHORT):
+            place.finish(complete=False)
             raise
         cause = error
         said = "terminated" if isinstance(error, SystemExit) else str(error)
         story.stage.findings.interrupted = said or "interrupted"
     finally:
         story.stage.link.link.close()
-        is_complete = cause is None and story.stage.findings.opening is not None
-        resumable = place.finish(complete=is_complete)
     elapsed_s = time.monotonic() - clock
     report = assemble_report(
         story.stage.findings,
@@ -123,7 +139,7 @@ def conduct(
         elapsed_s,
         story.stage.link.link.features,
     )
-    return Conclusion(report, cause, story.stage.link.link.chatter, resumable=resumable)
+    return Conclusion(report, cause, story.stage.link.link.chatter, place)
 
 
 def expose(

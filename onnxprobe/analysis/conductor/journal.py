@@ -17,6 +17,8 @@ from onnxprobe.errors import DataError, OnnxProbeError, RunError
 __all__ = ["Journal", "JournalError", "Recorder"]
 
 _FILE = "journal.jsonl"
+# What such a file begins with; no other is ever written to.
+_HEADER = b"onnxprobe journal 1\n"
 # What the worker must have been told before it can measure; asked again of every new worker.
 _PREPARING = frozenset({"survey", "source"})
 _RECORDED = frozenset({*_PREPARING, "activations", "derive", "step", "jacobians"})
@@ -36,11 +38,12 @@ class Journal:
 
     Args:
         folder: Where; made if it is missing.
-        resume: Whether records that are there count; else they are thrown away.
+        resume: Whether records that are there count; else there must be none.
 
     Raises:
-        DataError: If the folder cannot be written, belongs to a run that is still going on, or is
-            to be resumed and holds nothing.
+        DataError: If the folder cannot be written, belongs to a run that is still going on, holds
+            another file of that name, is to be resumed and holds nothing, or holds something and
+            is not to be resumed.
     """
 
     def __init__(self, folder: Path, *, resume: bool) -> None:
@@ -60,12 +63,19 @@ class Journal:
             ) from error
         try:
             _lock(self._descriptor, folder)
-            if resume:
-                self._records = _read(path)
-                # What was cut off must not run into what is written next.
-                os.ftruncate(self._descriptor, sum(map(len, map(_line, self._records.values()))))
-            else:
-                os.ftruncate(self._descriptor, 0)
+            content = path.read_bytes()
+            if content[: len(_HEADER)] != _HEADER[: len(content)]:
+                raise DataError(f"{path} is no journal of onnxprobe; choose another --work-dir")
+            self._records, whole = _read(content)
+            if self._records and not resume:
+                raise DataError(
+                    f"{folder} keeps what an earlier analysis has measured: go on with it by "
+                    "--resume, or remove the folder"
+                )
+            # What was cut off must not run into what is written next.
+            os.ftruncate(self._descriptor, whole)
+            if not whole:
+                _write(self._descriptor, _HEADER)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -101,10 +111,7 @@ class Journal:
         line = _line(record)
         start = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
-            view = memoryview(line)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-            os.fsync(self._descriptor)
+            _write(self._descriptor, line)
         except OSError as error:
             os.ftruncate(self._descriptor, start)
             raise JournalError(
@@ -130,16 +137,27 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return f"{hashlib.sha256(body.encode()).hexdigest()} {body}\n".encode()
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """Read records up to the first that is not whole."""
+def _write(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
+
+
+def _read(content: bytes) -> tuple[dict[str, dict[str, Any]], int]:
+    """Read records up to the first that is not whole, and count the bytes until there."""
     records: dict[str, dict[str, Any]] = {}
-    for line in path.read_bytes().split(b"\n")[:-1]:
+    if not content.startswith(_HEADER):
+        return records, 0
+    whole = len(_HEADER)
+    for line in content[whole:].split(b"\n")[:-1]:
         digest, _, body = line.partition(b" ")
         if digest != hashlib.sha256(body).hexdigest().encode():
             break
         record = json.loads(body)
         records[record["key"]] = record
-    return records
+        whole += len(line) + 1
+    return records, whole
 
 
 def _lock(descriptor: int, folder: Path) -> None:

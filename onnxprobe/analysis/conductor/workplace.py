@@ -26,10 +26,12 @@ class Workplace:
     Attributes:
         journal: The journal; ``None`` if there is no place for one.
         is_kept: Whether it stays when the analysis is done.
+        older: Folders of earlier runs of the same that were not finished; removed when this one is.
     """
 
     journal: Journal | None
     is_kept: bool
+    older: tuple[Path, ...] = ()
 
     @classmethod
     def given(cls, folder: Path, *, resume: bool) -> Workplace:
@@ -67,23 +69,23 @@ class Workplace:
         runs = state_folder() / "runs"
         found = sorted(runs.glob(f"{name}-*"), key=_age, reverse=True)
         if resume:
-            for folder in found:
+            for place, folder in enumerate(found):
                 with suppress(DataError):
-                    return cls(Journal(folder, resume=True), is_kept=False)
+                    journal = Journal(folder, resume=True)
+                    if journal.is_empty:
+                        journal.delete()
+                        continue
+                    rest = (*found[:place], *found[place + 1 :])
+                    return cls(journal, is_kept=False, older=rest)
             raise DataError(
                 "there is no unfinished analysis of this model with these options: leave out "
                 "--resume"
             )
-        for folder in found:
-            # A new beginning makes the old ones worthless, unless one is still going on.
-            with suppress(DataError):
-                Journal(folder, resume=False).delete()
         try:
-            return cls(
-                Journal(runs / f"{name}-{secrets.token_hex(4)}", resume=False), is_kept=False
-            )
+            journal = Journal(runs / f"{name}-{secrets.token_hex(4)}", resume=False)
         except DataError:
             return cls(None, is_kept=False)
+        return cls(journal, is_kept=False, older=tuple(found))
 
     def finish(self, *, complete: bool) -> bool:
         """Leave the workplace, with or without what is in it.
@@ -100,6 +102,10 @@ class Workplace:
             self.journal.close()
             return not self.journal.is_empty and not complete
         self.journal.delete()
+        for folder in self.older if complete else ():
+            # One may still be going on.
+            with suppress(DataError):
+                Journal(folder, resume=True).delete()
         return False
 
 
