@@ -5,7 +5,8 @@
     OnnxProbeError            what was given, what was expected, what to do next
     ├── ModelError      3     unreadable, invalid, unsafe, unsupported
     ├── RunError        4     provider missing, session failed, child crashed, limit reached
-    │   └── ExposureError     the rewritten model is not the one that was given
+    │   ├── ExposureError     the rewritten model is not the one that was given
+    │   └── TooLargeError     it does not fit the memory
     ├── DataError       2     wrong shape, dtype, count; unreadable or unwritable file
     └── PolicyError     2     a policy file that cannot mean anything
 
@@ -24,6 +25,7 @@ __all__ = [
     "OnnxProbeError",
     "PolicyError",
     "RunError",
+    "TooLargeError",
 ]
 
 
@@ -51,6 +53,10 @@ class RunError(OnnxProbeError):
 
 class ExposureError(RunError):
     """The rewritten model is not the model that was given: nothing measured on it counts."""
+
+
+class TooLargeError(RunError):
+    """What was tried does not fit the memory; less of it may."""
 
 
 class DataError(OnnxProbeError):

@@ -10,10 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Confinement"]
+__all__ = ["Confinement", "has_cuda_device"]
 
-# Where systems keep libraries and what they tell of themselves.
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/opt", "/nix", "/proc", "/sys", "/dev")
+# Where systems keep libraries, and what they tell of themselves: no other process, no secret.
+_SYSTEM = (
+    "/usr", "/lib", "/lib64", "/opt", "/nix", "/sys/devices", "/sys/fs/cgroup", "/sys/kernel/mm",
+    "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm",
+    "/proc/filesystems",
+    "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/os-release",
+    "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
+)  # fmt: skip
+_CUDA_SYSTEM = ("/dev", "/proc", "/sys")
 _CUDA_DEVICE = "/dev/nvidiactl"
 
 
@@ -51,13 +58,14 @@ class Confinement:
         """
         read = None
         if readable is not None:
-            asked = [each.resolve() for each in readable]
-            read = tuple(dict.fromkeys(str(each) for each in [*asked, *_installation()]))
-        write = [str(each.resolve()) for each in writable]
-        if Path(_CUDA_DEVICE).exists():
+            system = _CUDA_SYSTEM if has_cuda_device() else ()
+            asked = [os.path.realpath(each) for each in readable]
+            read = tuple(dict.fromkeys([*asked, *_installation(), *_SYSTEM, *system]))
+        write = [os.path.realpath(each) for each in writable]
+        if has_cuda_device():
             # Its driver talks through devices and shared memory.
             write.append("/dev")
-        return cls(read, tuple(write), str(scratch.resolve()))
+        return cls(read, tuple(write), os.path.realpath(scratch))
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> Self:
@@ -79,10 +87,17 @@ class Confinement:
         return asdict(self)
 
 
-def _installation() -> list[Path]:
+def has_cuda_device() -> bool:
+    """Tell whether a driver of CUDA has to be reached, which nothing here can confine."""
+    return Path(_CUDA_DEVICE).exists()
+
+
+def _installation() -> list[str]:
     """List where Python, its packages and their libraries lie."""
-    folders = [*sys.path, *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *_SYSTEM]
+    # The current folder is on the path where Python was started with -m, and may hold anything.
+    paths = [each for each in sys.path if each and Path(each) != Path.cwd()]
+    folders = [*paths, *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix]
     folders += os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-    folders.append(str(Path(__file__).parents[2]))
-    # An empty entry would stand for the current folder, which may hold anything.
-    return [Path(each) for each in dict.fromkeys(folders) if each and Path(each).is_absolute()]
+    folders.append(str(Path(__file__).parents[1]))
+    # An empty entry would stand for the current folder.
+    return [each for each in dict.fromkeys(folders) if each and Path(each).is_absolute()]

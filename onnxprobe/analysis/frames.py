@@ -14,7 +14,7 @@ from typing import IO, Any
 __all__ = ["Frame", "read_frame", "write_frame"]
 
 _LENGTHS = struct.Struct("<IQ")
-MAX_HEADER_BYTES = 2**30
+MAX_HEADER_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,12 @@ def write_frame(stream: IO[bytes], header: dict[str, Any], blobs: Sequence[bytes
     stream.flush()
 
 
-def read_frame(stream: IO[bytes]) -> Frame | None:
+def read_frame(stream: IO[bytes], *, max_blob_bytes: int | None = None) -> Frame | None:
     """Receive a message.
 
     Args:
         stream: An open pipe.
+        max_blob_bytes: How much may accompany it; ``None`` for any amount.
 
     Returns:
         The message; ``None`` if the other side is gone, even in the middle of a message.
@@ -63,6 +64,8 @@ def read_frame(stream: IO[bytes]) -> Frame | None:
     header_bytes, blob_bytes = _LENGTHS.unpack(lengths)
     if header_bytes > MAX_HEADER_BYTES:
         raise ValueError(f"a header of {header_bytes} bytes is no message")
+    if max_blob_bytes is not None and blob_bytes > max_blob_bytes:
+        raise ValueError(f"{blob_bytes} bytes were not asked for")
     header = _read(stream, header_bytes)
     blob = _read(stream, blob_bytes)
     if header is None or blob is None:

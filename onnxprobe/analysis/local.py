@@ -29,6 +29,7 @@ class LocalLink:
 
     restarts = 0
     chatter = ""
+    silence_s = None
     features: dict[str, bool] | None = None
 
     def __init__(self, timeout_s: float | None, on_progress: Callable[[float], None]) -> None:

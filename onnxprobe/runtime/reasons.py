@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["missing_provider_reason", "reason", "reason_in"]
+from onnxprobe.errors import RunError, TooLargeError
+
+__all__ = ["failure", "missing_provider_reason", "reason", "reason_in"]
 
 MAX_CHARACTERS = 400
 
@@ -19,7 +21,26 @@ _NODE = re.compile(
     re.DOTALL,
 )
 _PATH = re.compile(r"(?:/[\w.+-]+){2,}")
+_NO_MEMORY = re.compile(
+    r"bad_alloc|failed to allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE
+)
 _MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+): cannot open shared object file")
+
+
+def failure(beginning: str, error: BaseException) -> RunError:
+    """Make an error of a user's of one of the runtime's.
+
+    Args:
+        beginning: What its message begins with.
+        error: What the runtime raised.
+
+    Returns:
+        A `TooLargeError` if memory ran out.
+    """
+    said = f"{beginning}{reason(error)}"
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return TooLargeError(f"{said} (memory ran out; --memory allows more)")
+    return RunError(said)
 
 
 def reason(error: BaseException) -> str:

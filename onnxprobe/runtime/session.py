@@ -12,7 +12,7 @@ import numpy as np
 from onnxprobe.errors import RunError
 from onnxprobe.runtime.chatter import capture_chatter
 from onnxprobe.runtime.library import onnxruntime
-from onnxprobe.runtime.reasons import missing_provider_reason, reason
+from onnxprobe.runtime.reasons import failure, missing_provider_reason
 from onnxprobe.types import Array, Program, TensorType
 
 __all__ = ["CPU", "CUDA", "REFUSAL", "USE_CPU", "Session", "Settings", "version"]
@@ -90,7 +90,7 @@ class Session:
                     enable_fallback=0,
                 )
             except Exception as error:
-                raise RunError(f"{REFUSAL}{reason(error)}") from error
+                raise failure(REFUSAL, error) from error
         self.chatter = chatter.text
         if settings.provider not in self._session.get_providers():
             missing = missing_provider_reason(settings.provider, self.chatter)
@@ -123,11 +123,11 @@ class Session:
 
         Raises:
             RunError: If the runtime fails.
-        """
+        """  # noqa: DOC501 (made of the runtime's error)
         try:
             result: list[Any] = self._session.run(names, dict(feeds), self._run_options)
         except Exception as error:
-            raise RunError(f"ONNX Runtime cannot run the model: {reason(error)}") from error
+            raise failure("ONNX Runtime cannot run the model: ", error) from error
         return result
 
     def new_binding(self) -> Any:  # noqa: ANN401 (the runtime ships no types)
@@ -147,13 +147,13 @@ class Session:
 
         Raises:
             RunError: If the runtime fails, or an output does not fit its buffer.
-        """
+        """  # noqa: DOC501 (made of the runtime's error)
         try:
             for name, array in feeds.items():
                 binding.bind_cpu_input(name, array)
             self._session.run_with_iobinding(binding, self._run_options)
         except Exception as error:
-            raise RunError(f"ONNX Runtime cannot run the model: {reason(error)}") from error
+            raise failure("ONNX Runtime cannot run the model: ", error) from error
 
 
 def _session_options(settings: Settings, *, optimise: bool) -> Any:  # noqa: ANN401

@@ -17,6 +17,7 @@ class Worker:
 
     chatter = ""
     features: dict[str, bool] | None = None
+    silence_s: float | None = 10.0
 
     def __init__(self, error: OnnxProbeError | None = None) -> None:
         self.restarts = 0

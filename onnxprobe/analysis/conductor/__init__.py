@@ -8,11 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from onnxprobe.analysis.conductor.assembly import assemble_report
 from onnxprobe.analysis.conductor.child import CannotStartError, reused_workers
 from onnxprobe.analysis.conductor.doctor import examine
 from onnxprobe.analysis.conductor.journal import JournalError
-from onnxprobe.analysis.conductor.link import InternalError, Link, OutOfTimeError, WorkerLostError
+from onnxprobe.analysis.conductor.link import (
+    NONSENSE,
+    InternalError,
+    Link,
+    OutOfTimeError,
+    WorkerLostError,
+)
 from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
 from onnxprobe.analysis.conductor.stage import Progress
 from onnxprobe.analysis.conductor.story import Connect, Story
@@ -112,6 +120,7 @@ def conduct(
 
     Raises:
         OnnxProbeError: If the model cannot be opened.
+        RunError: If the worker answers what makes no sense.
     """
     subject = Subject.of(model, data)
     place = workplace(subject) if workplace else Workplace(None, is_kept=False)
@@ -119,7 +128,10 @@ def conduct(
     started, clock = datetime.now(UTC), time.monotonic()
     cause: BaseException | None = None
     try:
-        story.run()
+        try:
+            story.run()
+        except ValidationError as error:
+            raise RunError(NONSENSE) from error
         on_measured()
     except BaseException as error:
         if story.stage.findings.opening is None or not isinstance(error, _CUT_SHORT):

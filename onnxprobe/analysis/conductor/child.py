@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import queue
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxprobe.analysis.conductor.installation import check_installation
-from onnxprobe.analysis.confinement import Confinement
+from onnxprobe.analysis.conductor.scratch import Scratch
+from onnxprobe.analysis.confinement import Confinement, has_cuda_device
 from onnxprobe.analysis.frames import Frame, read_frame, write_frame
 from onnxprobe.errors import OnnxProbeError, RunError
 
@@ -24,10 +23,11 @@ __all__ = ["CannotStartError", "Child", "Confine", "reused_workers"]
 
 MAX_CHATTER_BYTES = 64 * 1024
 _GRACE_S = 5.0
+# Messages that wait to be read; more would let a worker fill this process.
+_PENDING = 64
 # How often the memory of a worker is looked at, where no limit of the kernel holds for it: CUDA's
 # libraries and what its driver pins come on top of the budget.
 _WATCH_S = 0.1
-_CUDA_DEVICE = Path("/dev/nvidiactl")
 _SLACK_BYTES = 8 * 2**30
 # Analyses that one worker does, where workers are used again.
 _USES = 200
@@ -57,19 +57,21 @@ class Child:
     def __init__(self, confine: Confine) -> None:
         check_installation()
         try:
-            self._scratch = Path(tempfile.mkdtemp(prefix="onnxprobe-"))
+            self._scratch = Scratch()
         except OSError as error:
             raise CannotStartError(
                 f"there is no place for temporary files: {error.strerror}; make room, or choose "
                 "another with TMPDIR"
             ) from error
-        self._confinement = confine(self._scratch)
+        self._confinement = confine(self._scratch.path)
         self._chatter = bytearray()
         self._too_large_bytes: int | None = None
         self._limit_bytes: int | None = None
         self._uses = 0
         self.features: dict[str, bool] = {}
-        self._frames: queue.Queue[Frame | None] = queue.Queue()
+        self._frames: queue.Queue[Frame | None] = queue.Queue(_PENDING)
+        self._is_over = False
+        self._requests: queue.Queue[tuple[dict[str, Any], Sequence[bytes]] | None] = queue.Queue()
         try:
             self._process = subprocess.Popen(
                 # -P keeps the current folder, which may hold anybody's modules, off the path.
@@ -77,19 +79,24 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_environment(self._scratch),
+                env=_environment(self._scratch.path),
                 start_new_session=True,
             )
         except OSError as error:
-            self._scratch.rmdir()
+            self._scratch.remove()
             raise CannotStartError(
                 f"no worker process can be started: {error.strerror}; end other programs and try "
                 "again"
             ) from error
         except BaseException:
-            self._scratch.rmdir()
+            self._scratch.remove()
             raise
-        targets = [self._pump, self._drain, *([self._watch] if _CUDA_DEVICE.exists() else [])]
+        targets = [
+            self._write,
+            self._pump,
+            self._drain,
+            *([self._watch] if has_cuda_device() else []),
+        ]
         self._threads = [threading.Thread(target=each, daemon=True) for each in targets]
         for thread in self._threads:
             thread.start()
@@ -105,7 +112,7 @@ class Child:
             The worker, which has answered before; ``None`` if there is none.
         """
         for child in _idle or ():
-            if child._confinement == confine(child._scratch):
+            if child._confinement == confine(child._scratch.path):
                 assert _idle is not None
                 _idle.remove(child)
                 child._chatter.clear()
@@ -118,26 +125,18 @@ class Child:
         return bytes(self._chatter)
 
     def begin(self) -> None:
-        """Send what it may touch, before all else.
-
-        Raises:
-            OSError: If it is gone already.
-        """
+        """Send what it may touch, before all else."""
         self.send("begin", self._confinement.message(), ())
 
     def send(self, method: str, params: dict[str, Any], blobs: Sequence[bytes]) -> None:
-        """Send a request.
+        """Send a request, without waiting for it to be read; if it is gone, `receive` says so.
 
         Args:
             method: What to do.
             params: With what.
             blobs: Bytes that go with it.
-
-        Raises:
-            OSError: If it is gone.
         """
-        assert self._process.stdin is not None
-        write_frame(self._process.stdin, {"method": method, "params": params}, blobs)
+        self._requests.put(({"method": method, "params": params}, blobs))
 
     def receive(self, timeout_s: float) -> Frame | None:
         """Wait for the next message.
@@ -193,30 +192,45 @@ class Child:
             busy: Whether it is computing.
         """
         process = self._process
-        assert process.stdin is not None
         if busy:
             process.kill()
-        with suppress(OSError):
-            process.stdin.close()
+        # Closes the pipe behind what has been sent.
+        self._requests.put(None)
         try:
             process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._is_over = True
+        with suppress(queue.Empty):
+            # Whoever waits for room among the messages finds some.
+            while True:
+                self._frames.get_nowait()
         for thread in self._threads:
             thread.join(_GRACE_S)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.remove()
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):
+            while request := self._requests.get():
+                write_frame(self._process.stdin, *request)
+        with suppress(OSError):
+            self._process.stdin.close()
 
     def _pump(self) -> None:
         assert self._process.stdout is not None
         try:
-            while frame := read_frame(self._process.stdout):
+            # Answers come without bytes beside them.
+            while not self._is_over and (
+                frame := read_frame(self._process.stdout, max_blob_bytes=0)
+            ):
                 self._frames.put(frame)
-        except (OSError, ValueError):
-            pass
+        except Exception:  # noqa: BLE001 (whatever hostile code may send instead of messages)
+            self._frames.put(Frame({}))
         self._frames.put(None)
 
     def _drain(self) -> None:

@@ -250,7 +250,8 @@ class Recorder:
             return self.link.call(method, params, blobs)
         question = json.dumps([self._base, method, params], sort_keys=True, allow_nan=False)
         key = hashlib.sha256(question.encode()).hexdigest()
-        if (content := journal.find(key)) is not None:
+        content = journal.find(key)
+        if content is not None and not self._may_last_longer(content):
             self._is_behind = self._is_behind or method in _PREPARING
             self._advance(content["progress"])
             if "error" in content:
@@ -265,10 +266,17 @@ class Recorder:
             result = self.link.call(method, params, blobs)
         except OnnxProbeError as error:
             if (told := _told(error)) is not None:
-                journal.keep(key, {"error": told, "progress": self._progress})
+                silence_s = error.silence_s if isinstance(error, WorkerLostError) else None
+                kept = {"error": told, "progress": self._progress, "silence_s": silence_s}
+                journal.keep(key, kept)
             raise
         journal.keep(key, {"result": result, "progress": self._progress})
         return result
+
+    def _may_last_longer(self, content: dict[str, Any]) -> bool:
+        """Whether this was given up for silence, and is now given more time."""
+        kept, now = content.get("silence_s"), self.link.silence_s
+        return kept is not None and (now is None or now > kept)
 
 
 def _told(error: OnnxProbeError) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from onnxprobe import errors
@@ -14,6 +15,7 @@ from onnxprobe.analysis.frames import Frame
 from onnxprobe.errors import OnnxProbeError, RunError
 
 __all__ = [
+    "NONSENSE",
     "Connection",
     "InternalError",
     "Link",
@@ -22,8 +24,16 @@ __all__ = [
     "error_of",
 ]
 
+# Said of a worker that does not keep to its own language: something else speaks through it.
+NONSENSE = "the computation answered what makes no sense; the model may have taken it over"
 # What workers printed that is kept, over all of them.
 _CHATTER_BYTES = 64 * 1024
+
+_FROM_OUTSIDE = frozenset({
+    signal.SIGTERM,
+    signal.SIGINT,
+    getattr(signal, "SIGHUP", signal.SIGTERM),
+})
 
 _ERRORS: dict[str, type[OnnxProbeError]] = {
     name: kind
@@ -39,13 +49,19 @@ class WorkerLostError(RunError):
         message: How.
         was_killed: Whether somebody killed it, be it the system for want of memory.
         comes_again: Whether the same is bound to happen to another worker.
+        silence_s: For how long it was silent, if that is what ended it.
     """
 
     def __init__(
-        self, message: str, *, was_killed: bool = False, comes_again: bool = False
+        self,
+        message: str,
+        *,
+        was_killed: bool = False,
+        comes_again: bool = False,
+        silence_s: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.was_killed, self.comes_again = was_killed, comes_again
+        self.was_killed, self.comes_again, self.silence_s = was_killed, comes_again, silence_s
 
 
 _ERRORS[WorkerLostError.__name__] = WorkerLostError
@@ -81,6 +97,11 @@ class Connection(Protocol):
     features: dict[str, bool] | None
 
     @property
+    def silence_s(self) -> float | None:
+        """How long it may say nothing; ``None`` for as long as it likes."""
+        ...
+
+    @property
     def chatter(self) -> str:
         """What native code printed."""
         ...
@@ -110,6 +131,7 @@ class Link:
 
     Attributes:
         features: What the system does to confine the worker, by name.
+        silence_s: As given.
     """
 
     def __init__(
@@ -123,7 +145,7 @@ class Link:
         on_start: Callable[[Link], None] = lambda _: None,
     ) -> None:
         self._confine = confine
-        self._silence_s = silence_s
+        self.silence_s = silence_s
         self._timeout_s = timeout_s
         self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
         self._memory_bytes = memory_bytes
@@ -179,10 +201,7 @@ class Link:
         if self._child is None:
             self._child = Child(self._confine)
             self._is_busy = True
-            try:
-                self._child.begin()
-            except OSError:
-                raise self._lost() from None
+            self._child.begin()
             self._child.features = self._answer()
         self._child.limit(self._memory_bytes)
         self.features = self._child.features
@@ -190,10 +209,7 @@ class Link:
     def _exchange(self, method: str, params: dict[str, Any], blobs: Sequence[bytes]) -> Any:  # noqa: ANN401
         assert self._child is not None
         self._is_busy = True
-        try:
-            self._child.send(method, params, blobs)
-        except OSError:
-            raise self._lost() from None
+        self._child.send(method, params, blobs)
         return self._answer()
 
     def _answer(self) -> Any:  # noqa: ANN401
@@ -201,32 +217,40 @@ class Link:
             frame = self._next()
             if frame is None:
                 raise self._lost()
-            if "progress" in frame.header:
-                self._on_progress(float(frame.header["progress"]))
-            else:
-                self._is_busy = False
-                if "error" in frame.header:
-                    raise error_of(frame.header["error"])
-                return frame.header["result"]
+            content = frame.header
+            if set(content) == {"progress"} and isinstance(content["progress"], int | float):
+                self._on_progress(float(content["progress"]))
+                continue
+            self._is_busy = False
+            if set(content) == {"result"}:
+                return content["result"]
+            if set(content) == {"error"} and isinstance(content["error"], dict):
+                raise error_of(content["error"])
+            self._is_busy = True
+            self.close()
+            raise WorkerLostError(NONSENSE, comes_again=True)
 
     def _next(self) -> Frame | None:
         """Wait for the worker to say something."""
         assert self._child is not None
-        left_s = self._silence_s
+        left_s = self.silence_s
         if self._ends_at is not None:
             left_s = min(left_s, self._ends_at - time.monotonic())
-        try:
-            return self._child.receive(max(left_s, 0.0))
-        except queue.Empty:
-            self.close()
+        # A worker that never stops talking is not waited for any longer than a silent one.
+        if left_s > 0:
+            with suppress(queue.Empty):
+                return self._child.receive(left_s)
+        self.close()
         if self._ends_at is not None and time.monotonic() >= self._ends_at:
             raise OutOfTimeError(
                 f"the time of {self._timeout_s:g} s is over; allow more with --timeout"
-            ) from None
+            )
         raise WorkerLostError(
-            f"nothing was heard from the computation for {self._silence_s:g} s; raise "
-            "--unit-timeout if the model is that slow"
-        ) from None
+            f"nothing was heard from the computation for {self.silence_s:g} s; raise "
+            "--unit-timeout if the model is that slow",
+            comes_again=True,
+            silence_s=self.silence_s,
+        )
 
     def close(self) -> None:
         """End the worker: at once if it is computing, else by telling it that there is no more."""
@@ -247,16 +271,21 @@ class Link:
                 "more with --memory"
             )
         was_killed = code == -signal.SIGKILL
-        crashed = code < 0 and code not in {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+        crashed = code < 0 and not was_killed and -code not in _FROM_OUTSIDE
         return WorkerLostError(_death(code), was_killed=was_killed, comes_again=crashed)
 
 
 def _death(code: int) -> str:
     if code >= 0:
         return f"the computation ended unexpectedly (exit code {code})"
-    name = signal.Signals(-code).name
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
     if name == "SIGKILL":
         return "the computation was killed, most likely because memory ran out"
+    if -code in _FROM_OUTSIDE:
+        return f"the computation was ended from outside ({name})"
     return f"native code crashed ({name})"
 
 

@@ -27,6 +27,7 @@ from onnxprobe.analysis.messages import (
     SourceAnswer,
     SurveyAnswer,
 )
+from onnxprobe.errors import TooLargeError
 
 __all__ = ["Connect", "Story"]
 
@@ -65,7 +66,8 @@ class Story:
     ) -> None:
         self.stage = Stage(configuration, progress)
         self._subject = subject
-        self._native = {"infer": True, "try_first": True}
+        self._native: dict[str, Any] = {"infer": True, "untried": None}
+        self._is_inferred = False
         link: Connection
         if connect is not None:
             link = connect(self._note_progress)
@@ -81,6 +83,7 @@ class Story:
         self.stage.link = Recorder(link, journal, self._prepare, self.stage.advance)
 
     def _note_progress(self, amount: float) -> None:
+        self._is_inferred = True
         self.stage.link.progress(amount)
 
     def run(self) -> None:
@@ -123,13 +126,18 @@ class Story:
         }
 
     def _call_open_carefully(self) -> Opening:
-        """Leave out native code step by step where it crashes."""
-        for step in ("infer", "try_first"):
+        """Leave out native code step by step where it crashes, hangs or needs too much."""
+        while True:
+            self._is_inferred = False
             try:
                 return self._call_open(self.stage.link.link)
-            except WorkerLostError:
-                self._native[step] = False
-        return self._call_open(self.stage.link.link)
+            except (TooLargeError, WorkerLostError) as error:
+                if self._is_inferred and self._native["untried"] is None:
+                    self._native["untried"] = str(error)
+                elif not self._is_inferred and self._native["infer"]:
+                    self._native["infer"] = False
+                else:
+                    raise
 
     def _call_open(self, link: Connection) -> Opening:
         header = {

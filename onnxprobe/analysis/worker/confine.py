@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from onnxprobe.analysis.confinement import Confinement
+from onnxprobe.analysis.confinement import Confinement, has_cuda_device
 from onnxprobe.analysis.worker.landlock import restrict_files
 from onnxprobe.analysis.worker.seccomp import forbid_network
 
@@ -51,7 +51,8 @@ def confine(confinement: Confinement) -> dict[str, bool]:
     readable = ["/"] if confinement.readable is None else confinement.readable
     return {
         "files": restrict_files(readable, [*confinement.writable, confinement.scratch]),
-        "network": forbid_network(),
+        # CUDA's driver speaks to a service of its own.
+        "network": forbid_network(local=has_cuda_device()),
         "memory": True,
     }
 

@@ -84,7 +84,7 @@ class _Desk:
         assert self._opened is not None, "the conductor opens a model first"
         return self._opened
 
-    def open(self, request: Frame, _: Progress) -> Opening:
+    def open(self, request: Frame, progress: Progress) -> Opening:
         params = request.header
         configuration = Configuration.model_validate(params["configuration"])
         self._opened, opening = open_study(
@@ -92,8 +92,9 @@ class _Desk:
             configuration,
             _data(params, request.blob),
             infer=params["infer"],
-            try_first=params["try_first"],
+            untried=params["untried"],
             limit=self._confined,
+            progress=progress,
         )
         return opening
 

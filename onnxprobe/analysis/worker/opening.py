@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from onnxprobe.analysis.messages import Opening
 from onnxprobe.analysis.worker.confine import limit_memory
 from onnxprobe.analysis.worker.description import describe
 from onnxprobe.analysis.worker.study import Study
-from onnxprobe.analysis.worker.trial import Trial, untried, upcast_difference
+from onnxprobe.analysis.worker.trial import Trial, upcast_difference, without_trial
 from onnxprobe.graph import (
     Graph,
     canary_program,
@@ -75,8 +76,9 @@ def open_study(
     data: Data,
     *,
     infer: bool = True,
-    try_first: bool = True,
+    untried: str | None = None,
     limit: bool = False,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[Study, Opening]:
     """Open a model with its samples.
 
@@ -85,8 +87,9 @@ def open_study(
         configuration: What the user asked for.
         data: Paths or arrays by input name, ``None`` for the only input; ``None`` to draw samples.
         infer: Whether native code may infer types; it crashes on some hostile models.
-        try_first: Whether to run the unmodified model; without, its outputs are not compared.
+        untried: Why the unmodified model must not be run, if so; its outputs are not compared then.
         limit: Whether to limit the memory of this process.
+        progress: Called with 0 when native code has inferred types, before it runs anything.
 
     Returns:
         The study, and its description for the conductor.
@@ -118,10 +121,12 @@ def open_study(
         limit_memory(configuration.memory_bytes + _COPIES * stored)
     types = infer_types(graph) if infer else {}
     smooth = upcast_graph(graph) if has_half_precision(graph) else graph
-    if try_first:
+    # Says that inference is done.
+    progress(0.0)
+    if untried is None:
         trial = Trial.of(graph, smooth, types, settings, configuration, data)
     else:
-        trial = untried(graph, types, configuration, data)
+        trial = without_trial(graph, types, configuration, data, untried)
     source = choose_source(trial.graph, trial.types, configuration.wrt)
     study = Study(
         configuration=configuration,
@@ -142,6 +147,6 @@ def open_study(
             "this processor lacks VNNI instructions, so sums of int8 products saturate: what "
             f"operators with int8 weights give ({nodes} here) is not what other processors give"
         )
-    if try_first and smooth is not trial.graph:
+    if untried is None and smooth is not trial.graph:
         opening.upcast_difference = upcast_difference(study)
     return study, opening

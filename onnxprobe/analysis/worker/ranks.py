@@ -67,7 +67,7 @@ def _ranks_by_running(
         data_limit=2, samples=1, device="cpu", sizes=dict(sizes), allow_links=allow_links
     )
     try:
-        study, _ = open_study(file, configuration, None, infer=True, try_first=True)
+        study, _ = open_study(file, configuration, None)
         found = survey(study, unknown)
     except OnnxProbeError:
         # What stays unknown is named where it matters.

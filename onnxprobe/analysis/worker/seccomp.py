@@ -1,4 +1,4 @@
-"""A filter of system calls: no sockets but local ones, no tracing of other processes."""
+"""A filter of system calls: no sockets, no tracing of others, no changes of files' rights."""
 
 from __future__ import annotations
 
@@ -14,19 +14,29 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 # Where a filter finds the call's number, the architecture, and its first argument's low half.
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-_LOCAL_SOCKETS = 1
 # Numbers of calls from here on belong to another convention of x86, which nothing here uses.
 _OTHER_CONVENTION = 0x40000000
-# By machine: what the kernel calls it; socket; then ptrace, process_vm_readv, process_vm_writev,
-# io_uring_setup (which opens sockets by other means) and bpf.
-_MACHINES = {
-    "x86_64": (0xC000003E, 41, (101, 310, 311, 425, 321)),
-    "aarch64": (0xC00000B7, 198, (117, 270, 271, 425, 280)),
-}
+_LOCAL_SOCKETS = 1
+# What is refused beside sockets, in this order: ptrace, process_vm_readv, process_vm_writev, bpf;
+# io_uring_setup, which does all that by other means; fchmod, fchmodat, fchmodat2, fchown, fchownat,
+# utimensat, setxattr, lsetxattr, fsetxattr, removexattr, lremovexattr, fremovexattr; then, where
+# they exist, chmod, chown, lchown, utime, utimes and futimesat.
+_REFUSED = {
+    "x86_64": (
+        101, 310, 311, 321, 425, 91, 268, 452, 93, 260, 280, 188, 189, 190, 197, 198, 199,
+        90, 92, 94, 132, 235, 261,
+    ),
+    "aarch64": (117, 270, 271, 280, 425, 52, 53, 452, 55, 54, 88, 5, 6, 7, 14, 15, 16),
+}  # fmt: skip
+# By machine: what the kernel calls it, and the number of socket.
+_MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 
 
-def forbid_network() -> bool:
-    """Refuse sockets of this thread, and of those that it starts, except local ones.
+def forbid_network(*, local: bool) -> bool:
+    """Refuse sockets of this thread, and of those that it starts, and changes of files' rights.
+
+    Args:
+        local: Whether sockets within the machine are allowed.
 
     Returns:
         Whether the kernel does so.
@@ -40,7 +50,8 @@ def forbid_network() -> bool:
         control = ctypes.CDLL(None, use_errno=True).prctl
     except (AttributeError, OSError, TypeError):
         return False
-    program = _filter(*_MACHINES[platform.machine()])
+    machine = platform.machine()
+    program = _filter(*_MACHINES[machine], _REFUSED[machine], local=local)
     code = ctypes.create_string_buffer(program)
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     zero = ctypes.c_ulong(0)
@@ -49,7 +60,7 @@ def forbid_network() -> bool:
     return bool(control(_SET_SECCOMP, ctypes.c_ulong(_FILTER_MODE), header, zero, zero) == 0)
 
 
-def _filter(architecture: int, socket: int, refused: tuple[int, ...]) -> bytes:
+def _filter(architecture: int, socket: int, refused: tuple[int, ...], *, local: bool) -> bytes:
     """Write the filter: instructions of code, jumps if true and if false, and a value."""
 
     def instruction(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
@@ -66,11 +77,12 @@ def _filter(architecture: int, socket: int, refused: tuple[int, ...]) -> bytes:
     ]
     for number in refused:
         parts += [instruction(_JUMP_EQUAL, number, no=1), refuse]
-    parts += [
-        instruction(_JUMP_EQUAL, socket, no=3),
-        instruction(_LOAD, _FIRST_ARGUMENT),
-        instruction(_JUMP_EQUAL, _LOCAL_SOCKETS, yes=1),
-        refuse,
-        instruction(_RETURN, _ALLOW),
-    ]
-    return b"".join(parts)
+    if local:
+        parts += [
+            instruction(_JUMP_EQUAL, socket, no=3),
+            instruction(_LOAD, _FIRST_ARGUMENT),
+            instruction(_JUMP_EQUAL, _LOCAL_SOCKETS, yes=1),
+        ]
+    else:
+        parts.append(instruction(_JUMP_EQUAL, socket, no=1))
+    return b"".join([*parts, refuse, instruction(_RETURN, _ALLOW)])

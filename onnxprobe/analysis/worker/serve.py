@@ -9,7 +9,7 @@ from typing import IO, Any
 from pydantic import BaseModel
 
 from onnxprobe.analysis.frames import Frame, read_frame, write_frame
-from onnxprobe.errors import OnnxProbeError, RunError
+from onnxprobe.errors import OnnxProbeError, TooLargeError
 
 __all__ = ["Handler", "plain", "serve", "told"]
 
@@ -57,7 +57,7 @@ def told(error: Exception) -> dict[str, str]:
         # Seen with --verbose.
         traceback.print_exception(error)
         message = "memory ran out; allow more with --memory, or choose fewer tensors"
-        return {"kind": RunError.__name__, "message": message}
+        return {"kind": TooLargeError.__name__, "message": message}
     message = f"{type(error).__name__}: {error}"
     return {"message": message, "traceback": "".join(traceback.format_exception(error))}
 

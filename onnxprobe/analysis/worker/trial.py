@@ -11,7 +11,7 @@ import numpy as np
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.survey import relative_difference
-from onnxprobe.errors import DataError, ModelError, RunError
+from onnxprobe.errors import DataError, ModelError, RunError, TooLargeError
 from onnxprobe.graph import Graph, catalogue, expose_tensors, index_limits
 from onnxprobe.inputs import (
     DATA_LIMIT,
@@ -27,7 +27,7 @@ from onnxprobe.inputs import (
 from onnxprobe.runtime import Session, Settings
 from onnxprobe.types import Array, Program, TensorType
 
-__all__ = ["WHOLE_SIZES", "Trial", "untried", "upcast_difference"]
+__all__ = ["WHOLE_SIZES", "Trial", "upcast_difference", "without_trial"]
 
 # Sizes to try for every dimension at once, for models that take batches of one size only.
 WHOLE_SIZES = (1, 2, 4, 8, 16, 32, 64, 100, 128)
@@ -81,6 +81,7 @@ class Trial:
             ModelError: If the runtime refuses the model.
             DataError: If the model does not run on the data.
             RunError: If it runs on no synthetic sample.
+            TooLargeError: If it does not fit the memory.
         """
         assumptions: list[str] = []
         graph, session = _runnable(graph, smooth, settings, assumptions)
@@ -117,25 +118,30 @@ class _Attempt:
         )
 
 
-def untried(
-    graph: Graph, types: dict[str, TensorType], configuration: Configuration, data: Data
+def without_trial(
+    graph: Graph,
+    types: dict[str, TensorType],
+    configuration: Configuration,
+    data: Data,
+    reason: str,
 ) -> Trial:
-    """Prepare a model without running it, because running it crashes native code.
+    """Prepare a model without running it.
 
     Args:
         graph: The model.
         types: What is known of its types.
         configuration: What the user asked for.
         data: The user's samples, if any.
+        reason: Why it is not run.
 
     Returns:
         A trial without outputs.
     """
-    crash = (
-        "the unmodified model crashes native code, so its outputs were not compared, and what does "
-        "not depend on the crash was measured"
+    note = (
+        f"the unmodified model was not run to its end ({reason}), so its outputs were not "
+        "compared, and what does not depend on that was measured"
     )
-    assumptions = [crash]
+    assumptions = [note]
     signature, samples = _load_all(_Attempt(), graph, configuration, data, assumptions)
     return Trial(graph, types, signature, samples, {}, assumptions)
 
@@ -168,6 +174,8 @@ def _runnable(
     """Return the graph that activations are measured on, with the unmodified model's session."""
     try:
         return graph, Session(graph.original, settings, optimise=False)
+    except TooLargeError:
+        raise
     except RunError as error:
         refusal = ModelError(str(error))
         if smooth is graph:
@@ -211,6 +219,9 @@ def _accepted(graph: Graph, session: Session, configuration: Configuration, data
         try:
             session.run(_feeds(signature, samples))
         except RunError as error:
+            if isinstance(error, TooLargeError) and first is None:
+                # Not for its sizes or values: they are the likeliest ones.
+                raise
             first = first or error
         else:
             return attempts[tried]
