@@ -53,7 +53,7 @@ def analyze(
     work_dir: str | Path | None = None,
     resume: bool = False,
     timeout_s: float | None = None,
-    unit_timeout_s: float = 600.0,
+    unit_timeout_s: float | None = None,
     allow_links: bool = False,
     data_digest: bool = True,
     progress: Progress | None = None,
@@ -99,7 +99,7 @@ def analyze(
         resume: Whether to go on with what ``work_dir`` keeps.
         timeout_s: Seconds that the whole analysis may take; any if not given.
         unit_timeout_s: Seconds that a computation may take without a sign of progress, if it is
-            isolated.
+            isolated; 600, at most a sixth of ``timeout_s``, if not given.
         allow_links: Whether external data may be read through symbolic and hard links.
         data_digest: Whether the report holds a digest of the data.
         progress: Called with a phase, the work done and all work.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from onnxprobe.analysis.configuration import MIN_MEMORY_BYTES, Configuration
+from onnxprobe.analysis.configuration import MIN_MEMORY_BYTES, Configuration, Limits
 from onnxprobe.errors import DataError
 
-__all__ = ["checked_sizes", "configure", "listed"]
+Checked = TypeVar("Checked", bound=BaseModel)
+
+__all__ = ["checked_sizes", "configure", "limited", "listed"]
 
 
 def listed(name: str, values: Iterable[Any] | None, *, numbers: bool = False) -> tuple[str, ...]:
@@ -76,9 +78,27 @@ def configure(images: Mapping[str, Any] | None = None, **options: Any) -> Config
     Raises:
         DataError: If an option cannot mean anything.
     """
+    return _checked(Configuration, {"images": dict(images or {}), **options})
+
+
+def limited(**limits: Any) -> Limits:  # noqa: ANN401
+    """Check limits and fill in defaults.
+
+    Args:
+        **limits: Fields of `Limits`; ``None`` for a default.
+
+    Returns:
+        The limits.
+
+    Raises:
+        DataError: If one cannot mean anything.
+    """
+    return _checked(Limits, limits)
+
+
+def _checked(kind: type[Checked], options: Mapping[str, Any]) -> Checked:
     try:
-        chosen = {name: value for name, value in options.items() if value is not None}
-        return Configuration(images=dict(images or {}), **chosen)
+        return kind(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:

@@ -7,11 +7,23 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
-__all__ = ["MIN_MEMORY_BYTES", "Configuration", "ImageConfiguration", "default_memory_bytes"]
+__all__ = [
+    "MIN_MEMORY_BYTES",
+    "Configuration",
+    "ImageConfiguration",
+    "Limits",
+    "default_memory_bytes",
+]
 
 
 # Below this a single run of a small model does not fit.
 MIN_MEMORY_BYTES = 2**25
+# Above these, numbers are mistakes, and system calls refuse them.
+_MAX_SECONDS = 1e8
+_MAX_MEMORY_BYTES = 2**60
+_MAX_COUNT = 2**31 - 1
+_SILENCE_S = 600.0
+_SILENCES = 6
 
 
 def default_memory_bytes() -> int:
@@ -41,15 +53,40 @@ class ImageConfiguration(BaseModel):
     resize: Literal["stretch", "crop"] = "stretch"
 
 
-class Configuration(BaseModel):
-    """Everything that decides what an analysis computes."""
+class Limits(BaseModel):
+    """What an answer may cost.
+
+    Attributes:
+        memory_bytes: Memory to use.
+        timeout_s: Seconds that everything may take; ``None`` for any.
+        unit_timeout_s: Seconds without a sign of progress; ``None`` for 600, or a sixth of
+            ``timeout_s`` if that is less, so that the time is enough to find out what hangs.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    memory_bytes: int = Field(
+        default_factory=default_memory_bytes, ge=MIN_MEMORY_BYTES, le=_MAX_MEMORY_BYTES
+    )
+    timeout_s: float | None = Field(None, gt=0, le=_MAX_SECONDS)
+    unit_timeout_s: float | None = Field(None, gt=0, le=_MAX_SECONDS)
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds without a sign of progress after which a computation is taken to hang."""
+        if self.unit_timeout_s is not None:
+            return self.unit_timeout_s
+        whole = _SILENCE_S if self.timeout_s is None else self.timeout_s / _SILENCES
+        return min(_SILENCE_S, whole)
+
+
+class Configuration(Limits):
+    """Everything that decides what an analysis computes, and what it may cost."""
+
     images: ImageConfiguration = ImageConfiguration()
-    sizes: dict[str, int] = Field(default_factory=dict)
-    samples: int = Field(4, ge=1)
-    directions: Literal["auto", "all"] | Annotated[int, Field(ge=1)] = "auto"
+    sizes: dict[str, Annotated[int, Field(ge=1, le=_MAX_COUNT)]] = Field(default_factory=dict)
+    samples: int = Field(4, ge=1, le=_MAX_COUNT)
+    directions: Literal["auto", "all"] | Annotated[int, Field(ge=1, le=_MAX_COUNT)] = "auto"
     wrt: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -58,13 +95,10 @@ class Configuration(BaseModel):
     step: Literal["auto"] | Annotated[FiniteFloat, Field(gt=0)] = "auto"
     noise: tuple[str, ...] = ("0.1", "int8")
     tolerance: float = Field(1e-3, gt=0, lt=1)
-    data_limit: int | None = Field(None, ge=2)
+    data_limit: int | None = Field(None, ge=2, le=_MAX_COUNT)
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    memory_bytes: int = Field(default_factory=default_memory_bytes, ge=MIN_MEMORY_BYTES)
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     seed: int = Field(0, ge=0, lt=2**63)
-    timeout_s: float | None = Field(None, gt=0)
-    unit_timeout_s: float = Field(600.0, gt=0)
     allow_links: bool = False
     data_digest: bool = True
 

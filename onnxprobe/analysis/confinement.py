@@ -95,7 +95,11 @@ def has_cuda_device() -> bool:
 def _installation() -> list[str]:
     """List where Python, its packages and their libraries lie."""
     # The current folder is on the path where Python was started with -m, and may hold anything.
-    paths = [each for each in sys.path if each and Path(each) != Path.cwd()]
+    try:
+        here = os.path.realpath(os.getcwd())  # noqa: PTH109 (plain text)
+    except OSError:
+        here = ""
+    paths = [each for each in sys.path if each and os.path.realpath(each) != here]
     folders = [*paths, *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix]
     folders += os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     folders.append(str(Path(__file__).parents[1]))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from onnxprobe.cli import signals, values
+from onnxprobe.cli.limits import limits
 from onnxprobe.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -140,30 +141,12 @@ __all__ = ["analyze"]
     show_default=True,
     help="auto takes CUDA if a session on it can be made, and says what it took.",
 )
-@click.option(
-    "--memory",
-    type=values.size,
-    metavar="SIZE",
-    help="Memory to use. [default: half of what there is, at most 8GB]",
-)
+@limits
 @click.option(
     "--threads", type=click.IntRange(1), help="Threads, at most one per processor. [default: all]"
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything drawn."
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    help="Seconds that the whole analysis may take; what is done by then is reported. "
-    "[default: any]",
-)
-@click.option(
-    "--unit-timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=600.0,
-    show_default=True,
-    help="Seconds that a computation may take without a sign of progress.",
 )
 @click.option(
     "--allow-linked-data",
@@ -259,14 +242,14 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         "device",
         "threads",
         "seed",
+        "memory_bytes",
+        "timeout_s",
+        "unit_timeout_s",
     )
     return configure(
         images={name: options[name] for name in pictures if options[name] is not None},
         sizes=dict(options["sizes"]),
-        memory_bytes=options["memory"],
         noise=options["noise"] or None,
-        timeout_s=options["timeout"],
-        unit_timeout_s=options["unit_timeout"],
         allow_links=options["allow_linked_data"],
         data_digest=not options["no_data_digest"],
         **{name: options[name] for name in same},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from pathlib import Path
+from typing import Any
 
 import click
 
 from onnxprobe.cli import values
+from onnxprobe.cli.limits import limits
 
 __all__ = ["derive"]
 
@@ -41,6 +43,7 @@ __all__ = ["derive"]
     is_flag=True,
     help="Read external data through symbolic and hard links, as model hubs' caches have them.",
 )
+@limits
 def derive(
     model: Path,
     output: Path,
@@ -49,6 +52,7 @@ def derive(
     sizes: tuple[tuple[str, int], ...],
     straight_through: bool,
     allow_linked_data: bool,
+    **limits: Any,  # noqa: ANN401 (click's values, validated below)
 ) -> None:
     """Write MODEL extended by Jacobian-vector products.
 
@@ -56,6 +60,7 @@ def derive(
     for each tensor T an output T@tangent of shape (k, shape of T), behind the model's own outputs.
     """
     from onnxprobe.analysis import conductor
+    from onnxprobe.analysis.arguments import limited
     from onnxprobe.report.files import AtomicFile
     from onnxprobe.report.text import printable
 
@@ -71,6 +76,7 @@ def derive(
             sizes=dict(sizes),
             straight_through=straight_through,
             allow_links=allow_linked_data,
+            limits=limited(**limits),
         )
         if found["data_bytes"]:
             weights.commit()

@@ -37,7 +37,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for each in found["providers"]:
         yield f"{'works' if each['works'] else 'no   '}  {each['name']}: {each['reason']}"
     for each in found["isolation"]:
-        yield f"{'works' if each['works'] else 'no   '}  {each['what']}"
+        words = {True: "works", False: "no   ", None: "?    "}
+        unknown = "" if each["works"] is not None else " (not examined)"
+        yield f"{words[each['works']]}  {each['what']}{unknown}"
     yield ""
     if not found["problems"]:
         yield "No problems."

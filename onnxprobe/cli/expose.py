@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
+from onnxprobe.cli.limits import limits
 from onnxprobe.errors import DataError
 
 __all__ = ["expose"]
@@ -22,13 +24,20 @@ __all__ = ["expose"]
     is_flag=True,
     help="Read external data through symbolic and hard links, as model hubs' caches have them.",
 )
-def expose(model: Path, output: Path, allow_linked_data: bool) -> None:
+@limits
+def expose(
+    model: Path,
+    output: Path,
+    allow_linked_data: bool,
+    **limits: Any,  # noqa: ANN401 (click's values, validated below)
+) -> None:
     """Write MODEL with every intermediate tensor as an output.
 
     The model's own outputs keep their place; the others follow under their own names and types.
     Local functions are inlined. Weights that do not fit one file go into OUTPUT.data beside it.
     """
     from onnxprobe.analysis import conductor
+    from onnxprobe.analysis.arguments import limited
     from onnxprobe.report.files import AtomicFile
     from onnxprobe.report.text import printable
 
@@ -41,6 +50,7 @@ def expose(model: Path, output: Path, allow_linked_data: bool) -> None:
             data.name,
             weights.temporary,
             allow_links=allow_linked_data,
+            limits=limited(**limits),
         )
         if found["data_bytes"]:
             weights.commit()

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from onnxprobe.cli.limits import limits
+
 __all__ = ["inspect"]
 
 
@@ -19,13 +21,20 @@ __all__ = ["inspect"]
     help="Read external data through symbolic and hard links, as model hubs' caches have them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(model: Path, allow_linked_data: bool, as_json: bool) -> None:
+@limits
+def inspect(
+    model: Path,
+    allow_linked_data: bool,
+    as_json: bool,
+    **limits: Any,  # noqa: ANN401 (click's values, validated below)
+) -> None:
     """List inputs, outputs and every tensor of MODEL, and why a tensor cannot be measured."""
     import json
 
     from onnxprobe.analysis import conductor
+    from onnxprobe.analysis.arguments import limited
 
-    found = conductor.inspect(model, allow_links=allow_linked_data)
+    found = conductor.inspect(model, allow_links=allow_linked_data, limits=limited(**limits))
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

@@ -30,7 +30,10 @@ def size(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
     if match is None:
         raise click.BadParameter(f"{text!r} is no size; write 4GB, 800MB or a number of bytes")
-    return int(float(match[1]) * _UNITS[match[2]])
+    number = float(match[1]) * _UNITS[match[2]]
+    if number >= 2**63:
+        raise click.BadParameter(f"{text!r} is more than any machine has")
+    return int(number)
 
 
 def directions(text: str) -> str | int:

@@ -72,7 +72,9 @@ def read_model_file(path: Path) -> tuple[bytes, FileDigest]:
         ) from error
     if not content:
         raise ModelError(f"{path} is empty; expected an ONNX model")
-    return content, FileDigest(path.name, hashlib.sha256(content).hexdigest(), len(content))
+    # A name that is no text becomes one: what is no letter, a question mark.
+    name = os.fsencode(path.name).decode("utf-8", "replace")
+    return content, FileDigest(name, hashlib.sha256(content).hexdigest(), len(content))
 
 
 class ExternalFiles:

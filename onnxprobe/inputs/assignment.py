@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -136,13 +137,14 @@ def _open(given: Given, name: str | None) -> Source | dict[str, ArraySource]:
         )
     path = Path(given)
     ending = path.suffix.lower()
-    if path.is_dir() or ending in ENDINGS:
+    if _mode(path, stat.S_ISDIR) or ending in ENDINGS:
         return open_pictures(path)
     if ending == ".npy":
         return open_npy(path)
     if ending == ".npz":
         return dict(open_npz(path))
-    problem = "is of a kind that onnxprobe does not read" if path.exists() else "does not exist"
+    is_file = _mode(path, stat.S_ISREG)
+    problem = "is of a kind that onnxprobe does not read" if is_file else "does not exist"
     raise DataError(
         f"{path} {problem}; give a .npy or .npz file, a picture, or a folder of pictures"
     )
@@ -219,3 +221,11 @@ def _target(found: Assignment, source: Source, slots: Sequence[OpenSlot]) -> str
 def _takes_pictures(slot: OpenSlot) -> bool:
     geometry = None if slot.dims is None else find_geometry(slot.dims, "auto")
     return geometry is not None and geometry.is_certain
+
+
+def _mode(path: Path, test: Callable[[int], bool]) -> bool:
+    """Test what is at a path; names that no system allows are not there."""
+    try:
+        return test(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False

@@ -116,7 +116,7 @@ def crashing() -> ModelProto:
 
 
 def endless() -> ModelProto:
-    """A Loop without an end."""
+    """A layer, and a Loop without an end."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["go_on"]),
@@ -133,8 +133,22 @@ def endless() -> ModelProto:
             helper.make_tensor_value_info("next", FLOAT, None),
         ],
     )
-    loop = helper.make_node("Loop", ["", "true", "x"], ["y"], body=body, name="endless")
-    return model([loop], {"x": (FLOAT, ["N", 4])}, ["y"], {"true": np.array(True)})
+    before = helper.make_node("Tanh", ["x"], ["before"])
+    loop = helper.make_node("Loop", ["", "true", "before"], ["y"], body=body, name="endless")
+    return model([before, loop], {"x": (FLOAT, ["N", 4])}, ["y"], {"true": np.array(True)})
+
+
+def too_large() -> ModelProto:
+    """Three layers, one of which needs 32 GB."""
+    nodes = [
+        helper.make_node("Tanh", ["x"], ["before"]),
+        helper.make_node("Neg", ["before"], ["after"]),
+        helper.make_node("ConstantOfShape", ["size"], ["much"]),
+        helper.make_node("ReduceSum", ["much"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["before", "sum"], ["y"]),
+    ]
+    size = {"size": np.array([2**33])}
+    return model(nodes, {"x": (FLOAT, ["N", 4])}, ["y", "after"], size)
 
 
 def mixing() -> ModelProto:

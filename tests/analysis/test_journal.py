@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +168,29 @@ def test_an_error_is_kept_if_it_would_come_again(
         if turn and not is_kept:
             assert recorder.call("survey", {}) == {"of": {}}
             continue
-        with pytest.raises(type(error), match=str(error).split()[0]):
+        with pytest.raises(type(error), match=str(error).split()[0]) as raised:
             recorder.call("survey", {})
         assert bool(worker.asked) == (not turn)
+        if isinstance(error, WorkerLostError):
+            assert isinstance(raised.value, WorkerLostError)
+            assert raised.value.comes_again == error.comes_again
+
+
+@pytest.mark.parametrize(("now_s", "is_asked"), [(3.0, False), (5.0, False), (6.0, True)])
+def test_what_was_silent_is_asked_again_when_it_may_take_longer(
+    now_s: float, is_asked: bool, tmp_path: Path
+) -> None:
+    silent = WorkerLostError("nothing was heard", comes_again=True, silence_s=5.0)
+    journal, recorded = Journal(tmp_path, resume=False), []
+    recorder = _recorder(journal, Worker(silent))
+    with pytest.raises(WorkerLostError):
+        recorder.call("survey", {})
+    worker = Worker()
+    worker.silence_s = now_s
+    recorder.link = worker
+    with suppress(WorkerLostError):
+        recorded.append(recorder.call("survey", {}))
+    assert (bool(recorded), bool(worker.asked)) == (is_asked, is_asked)
 
 
 def test_a_disk_that_fills_up_loses_nothing(

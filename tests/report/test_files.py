@@ -22,6 +22,23 @@ def test_a_committed_file_holds_everything(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files are not locked there")
+def test_what_killed_commands_left_is_removed(tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    with AtomicFile(target) as alive:
+        old, young, other = (
+            tmp_path / f".{name}.tmp"
+            for name in ("report.json.0123abcd", "report.json.0123abce", "other.json.0123abcd")
+        )
+        for path in (old, young, other):
+            path.touch()
+        for path in (old, other, alive.temporary):
+            os.utime(path, (0, 0))
+        with AtomicFile(target):
+            assert [path.exists() for path in (old, young, other)] == [False, True, True]
+            assert alive.temporary.exists()
+
+
 def test_nothing_is_there_before_the_commit(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     with AtomicFile(target):

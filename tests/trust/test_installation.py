@@ -82,6 +82,32 @@ def test_the_doctor_says_what_works() -> None:
     assert found["packages"]["onnx"]
 
 
+def test_the_doctor_calls_nothing_missing_that_it_could_not_look_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import json
+
+    _claim(monkeypatch)
+    code, said = run_inside(["doctor", "--json"])
+    found = json.loads(said)
+    assert code == 4
+    assert [each["works"] for each in found["isolation"]] == [None, None, None]
+    assert [each["what"] for each in found["problems"]] == ["ONNX Runtime"]
+    assert "(not examined)" in run_inside(["doctor"])[1]
+
+
+@pytest.mark.parametrize("state", ["file", "file/below"])
+def test_the_doctor_says_where_nothing_can_be_kept(
+    state: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / state
+    monkeypatch.setenv("XDG_STATE_HOME", str(place))
+    code, said = run_inside(["doctor"])
+    assert code == 0
+    assert f"Problem: {place}/onnxprobe cannot be written: set XDG_STATE_HOME" in said
+
+
 def test_the_doctor_speaks_to_people() -> None:
     code, said = run_inside(["doctor"])
     assert code == 0

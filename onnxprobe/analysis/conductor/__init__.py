@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,6 +19,7 @@ from onnxprobe.analysis.conductor.link import (
     OutOfTimeError,
     WorkerLostError,
 )
+from onnxprobe.analysis.conductor.questions import derive, expose, inspect, operators
 from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
 from onnxprobe.analysis.conductor.stage import Progress
 from onnxprobe.analysis.conductor.story import Connect, Story
@@ -32,8 +31,10 @@ from onnxprobe.record import Report
 
 __all__ = [
     "Conclusion",
+    "Confinement",
     "Data",
     "InternalError",
+    "Link",
     "ModelSource",
     "OutOfTimeError",
     "Progress",
@@ -152,127 +153,3 @@ def conduct(
         story.stage.link.link.features,
     )
     return Conclusion(report, cause, story.stage.link.link.chatter, place)
-
-
-def expose(
-    model: ModelSource,
-    out: Path,
-    data_name: str,
-    data_out: Path,
-    *,
-    allow_links: bool = False,
-    silence_s: float = 600.0,
-) -> dict[str, Any]:
-    """Write a model whose every intermediate tensor is an output.
-
-    Args:
-        model: Path of an ``.onnx`` file, or a ``ModelProto``.
-        out: Where to write it.
-        data_name: How the model refers to a file of weights, where one file does not hold them.
-        data_out: Where to write that file.
-        allow_links: Whether external data may be reached through links.
-        silence_s: How long the child process may say nothing.
-
-    Returns:
-        What was written: counts, and reasons of tensors that were left out.
-    """
-    params = {
-        "out": str(out.absolute()),
-        "data_name": data_name,
-        "data_out": str(data_out.absolute()),
-        "allow_links": allow_links,
-    }
-    return _ask("expose", model, params, silence_s, (out, data_out))
-
-
-def derive(
-    model: ModelSource,
-    out: Path,
-    data_name: str,
-    data_out: Path,
-    *,
-    wrt: Sequence[str] = (),
-    tensors: Sequence[str] = (),
-    sizes: Mapping[str, int] | None = None,
-    straight_through: bool = False,
-    allow_links: bool = False,
-    silence_s: float = 600.0,
-) -> dict[str, Any]:
-    """Write a model that also computes tangents.
-
-    Args:
-        model: Path of an ``.onnx`` file, or a ``ModelProto``.
-        out: Where to write it.
-        data_name: How the model refers to a file of weights, where one file does not hold them.
-        data_out: Where to write that file.
-        wrt: Sources; every float input if empty.
-        tensors: Whose tangents become outputs; the model's float outputs if empty.
-        sizes: Sizes of open dimensions, by symbol or ``INPUT[AXIS]``.
-        straight_through: Whether derivatives pass straight through rounding.
-        allow_links: Whether external data may be reached through links.
-        silence_s: How long the child process may say nothing.
-
-    Returns:
-        Names of the tangents, and nodes without an exact rule.
-    """
-    params = {
-        "out": str(out.absolute()),
-        "data_name": data_name,
-        "data_out": str(data_out.absolute()),
-        "wrt": list(wrt),
-        "tensors": list(tensors),
-        "sizes": dict(sizes or {}),
-        "straight_through": straight_through,
-        "allow_links": allow_links,
-    }
-    return _ask("derive_model", model, params, silence_s, (out, data_out))
-
-
-def inspect(
-    model: ModelSource, *, allow_links: bool = False, silence_s: float = 600.0
-) -> dict[str, Any]:
-    """List a model's inputs, outputs and tensors.
-
-    Args:
-        model: Path of an ``.onnx`` file, or a ``ModelProto``.
-        allow_links: Whether external data may be reached through links.
-        silence_s: How long the child process may say nothing.
-
-    Returns:
-        Plain data.
-    """
-    return _ask("inspect", model, {"allow_links": allow_links}, silence_s)
-
-
-def operators(silence_s: float = 60.0) -> list[tuple[str, str, int, str]]:
-    """List how every operator is differentiated.
-
-    Args:
-        silence_s: How long the child process may say nothing.
-
-    Returns:
-        Domain, operator, version and manner, sorted.
-    """
-    link = Link(Confinement.of, silence_s)
-    try:
-        rows = link.call("operators", {})
-    finally:
-        link.close()
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
-
-
-def _ask(
-    method: str,
-    model: ModelSource,
-    params: dict[str, Any],
-    silence_s: float,
-    writable: Sequence[Path] = (),
-) -> dict[str, Any]:
-    subject = Subject.of(model)
-    confine = subject.confine(allow_links=params["allow_links"], writable=writable)
-    link = Link(confine, silence_s)
-    try:
-        answer: dict[str, Any] = link.call(method, {**subject.header, **params}, subject.blobs)
-    finally:
-        link.close()
-    return answer

@@ -63,7 +63,7 @@ class Bisection:
                 reason = str(error)
                 if isinstance(error, WorkerLostError):
                     if error.comes_again and group[0] in self._makers:
-                        reason += f" at {self._makers[group[0]]}, or at what it needs"
+                        reason = f"at {self._makers[group[0]]}, or what it needs: {reason}"
                     self._fail_children(group[0])
                 self._findings.failed[group[0]] = reason
 

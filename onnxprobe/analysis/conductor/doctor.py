@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 from onnxprobe.analysis.conductor.installation import check_installation, installed
@@ -33,7 +34,7 @@ def examine() -> dict[str, Any]:
     """
     problems: list[dict[str, str]] = []
     providers: list[dict[str, Any]] = []
-    features: dict[str, bool] = {}
+    features: dict[str, bool] | None = None
     try:
         check_installation()
     except DataError as error:
@@ -42,7 +43,7 @@ def examine() -> dict[str, Any]:
         link = Link(Confinement.of, _SILENCE_S)
         try:
             providers = link.call("providers")
-            features = link.features or {}
+            features = link.features
         except OnnxProbeError as error:
             problems.append({"what": "the worker process", "advice": str(error)})
         finally:
@@ -53,16 +54,16 @@ def examine() -> dict[str, Any]:
         if not each["works"] and each["expected"]
     ]
     isolation = [
-        {"feature": name, "what": what, "works": features.get(name, False)}
+        {"feature": name, "what": what, "works": None if features is None else features.get(name)}
         for name, (what, _) in _FEATURES.items()
     ]
     problems += [
         {
-            "what": f"it cannot be seen to that {what}",
+            "what": f"nothing here sees to it that {what}",
             "advice": f"that takes {needs}; open models that nobody vouches for in a container",
         }
         for name, (what, needs) in _FEATURES.items()
-        if not features.get(name, False)
+        if features is not None and not features.get(name)
     ]
     state = state_folder()
     if not _is_writable(state):
@@ -84,8 +85,6 @@ def examine() -> dict[str, Any]:
     }
 
 
-def _is_writable(folder: os.PathLike[str]) -> bool:
-    path = os.path.abspath(folder)  # noqa: PTH100 (a link is not followed)
-    while not os.path.exists(path):  # noqa: PTH110
-        path = os.path.dirname(path)  # noqa: PTH120
-    return os.access(path, os.W_OK)
+def _is_writable(folder: Path) -> bool:
+    there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), None)
+    return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)

@@ -244,7 +244,7 @@ class Recorder:
         Raises:
             OnnxProbeError: What the worker raised, now or then.
             WorkerLostError: If it died or fell silent, now or then.
-        """  # noqa: DOC501 (the errors are made from messages)
+        """
         journal = self._journal
         if journal is None or method not in _RECORDED:
             return self.link.call(method, params, blobs)
@@ -255,7 +255,11 @@ class Recorder:
             self._is_behind = self._is_behind or method in _PREPARING
             self._advance(content["progress"])
             if "error" in content:
-                raise error_of(content["error"])
+                error = error_of(content["error"])
+                if isinstance(error, WorkerLostError):
+                    # Others are not kept.
+                    error.comes_again = True
+                raise error
             return content["result"]
         if self._is_behind and self.link.restarts == self._restarts:
             # A worker that was started since has been prepared.

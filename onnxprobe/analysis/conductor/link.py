@@ -246,7 +246,7 @@ class Link:
                 f"the time of {self._timeout_s:g} s is over; allow more with --timeout"
             )
         raise WorkerLostError(
-            f"nothing was heard from the computation for {self.silence_s:g} s; raise "
+            f"nothing was heard from the computation for {self.silence_s:.3g} s; raise "
             "--unit-timeout if the model is that slow",
             comes_again=True,
             silence_s=self.silence_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,8 @@ class Subject:
         paths: dict[str, str] = {}
         content = b""
         if isinstance(model, str | Path):
-            path = Path(model)
-            paths["model"] = str(model)
-            location, name = str(path.absolute()), path.name
+            paths["model"] = _legible(model)
+            location, name = _absolute(model), _legible(Path(model).name)
         elif hasattr(model, "SerializeToString"):
             location, name = None, "(memory)"
             content = _serialise(model)
@@ -71,7 +71,7 @@ class Subject:
         files = [Path(each["path"]) for each in entries or [] if each["path"] is not None]
         if location is not None:
             # External data lies beside the model; if that is a link, beside either end of it.
-            files += [Path(location).parent, Path(location).resolve().parent]
+            files += [Path(location).parent, Path(os.path.realpath(location)).parent]
         header = {
             "path": location,
             "name": name,
@@ -115,13 +115,27 @@ def _entries(data: Data, paths: dict[str, str]) -> tuple[list[dict[str, Any]] | 
     for name, value in named:
         entry: dict[str, Any] = {"name": name, "path": None, "bytes": 0}
         if isinstance(value, str | Path):
-            paths[f"data {name}" if name else "data"] = str(value)
-            entry["path"] = str(Path(value).absolute())
+            paths[f"data {name}" if name else "data"] = _legible(value)
+            entry["path"] = _absolute(value)
         else:
             blobs.append(_pack(value, name))
             entry["bytes"] = len(blobs[-1])
         entries.append(entry)
     return entries, blobs
+
+
+def _absolute(path: str | Path) -> str:
+    if "\0" in str(path):
+        raise DataError(f"{str(path)!r} is no path")
+    try:
+        return str(Path(path).absolute())
+    except OSError as error:
+        raise DataError(f"{path} cannot be found: the current folder is gone") from error
+
+
+def _legible(path: str | Path) -> str:
+    """Write a path that need not be text: what is no letter becomes a question mark."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _pack(value: Any, name: str | None) -> bytes:  # noqa: ANN401

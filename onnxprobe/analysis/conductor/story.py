@@ -74,7 +74,7 @@ class Story:
         else:
             link = Link(
                 subject.confine(allow_links=configuration.allow_links),
-                configuration.unit_timeout_s,
+                configuration.silence_s,
                 timeout_s=configuration.timeout_s,
                 memory_bytes=configuration.memory_bytes,
                 on_progress=self._note_progress,
@@ -144,6 +144,7 @@ class Story:
             **self._subject.header,
             **self._native,
             "configuration": self.stage.configuration.model_dump(mode="json"),
+            "memory_bytes": self.stage.configuration.memory_bytes,
         }
         return Opening.model_validate(link.call("open", header, self._subject.blobs))
 

@@ -53,8 +53,28 @@ def confine(confinement: Confinement) -> dict[str, bool]:
         "files": restrict_files(readable, [*confinement.writable, confinement.scratch]),
         # CUDA's driver speaks to a service of its own.
         "network": forbid_network(local=has_cuda_device()),
-        "memory": True,
+        "memory": _can_limit_memory(),
     }
+
+
+def _can_limit_memory() -> bool:
+    """Whether the kernel counts what is allocated: not before Linux 4.7, nor in some sandboxes."""
+    import mmap
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    held = _held_bytes()
+    if not held:
+        return False
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (held + 2**20, hard))
+        try:
+            mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        except OSError:
+            return True
+        return False
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def limit_memory(memory_bytes: int) -> None:

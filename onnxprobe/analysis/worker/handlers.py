@@ -88,12 +88,11 @@ class _Desk:
         params = request.header
         configuration = Configuration.model_validate(params["configuration"])
         self._opened, opening = open_study(
-            _model_file(params, request.blob),
+            self._model_file(request),
             configuration,
             _data(params, request.blob),
             infer=params["infer"],
             untried=params["untried"],
-            limit=self._confined,
             progress=progress,
         )
         return opening
@@ -144,7 +143,7 @@ class _Desk:
     def derive_model(self, request: Frame, _: Progress) -> dict[str, Any]:
         params = request.header
         return derive_model(
-            _model_file(params, request.blob),
+            self._model_file(request),
             Path(params["out"]),
             params["data_name"],
             Path(params["data_out"]),
@@ -157,7 +156,7 @@ class _Desk:
 
     def expose(self, request: Frame, _: Progress) -> dict[str, Any]:
         params = request.header
-        file = _model_file(params, request.blob)
+        file = self._model_file(request)
         return expose_model(
             file,
             Path(params["out"]),
@@ -172,15 +171,16 @@ class _Desk:
     def providers(self, _: Frame, __: Progress) -> list[dict[str, Any]]:
         return try_providers()
 
+    def _model_file(self, request: Frame) -> ModelFile:
+        params = request.header
+        content = request.blob[: params["model_bytes"]]
+        path = Path(params["path"]) if params["path"] else None
+        memory_bytes = params["memory_bytes"] if self._confined else None
+        return ModelFile(path, content, params["name"], memory_bytes)
+
     def inspect(self, request: Frame, _: Progress) -> dict[str, Any]:
         params = request.header
-        return inspect_model(_model_file(params, request.blob), allow_links=params["allow_links"])
-
-
-def _model_file(params: dict[str, Any], blob: bytes) -> ModelFile:
-    path = params["path"]
-    content = blob[: params["model_bytes"]]
-    return ModelFile(Path(path) if path else None, content, params["name"])
+        return inspect_model(self._model_file(request), allow_links=params["allow_links"])
 
 
 def _data(params: dict[str, Any], blob: bytes) -> Data:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnxprobe.analysis.configuration import Configuration
@@ -45,15 +45,17 @@ class ModelFile:
         path: Its file; ``None`` for a model in memory.
         content: Its bytes, for a model in memory.
         name: What to call it.
+        memory_bytes: What this process may use beside its weights; ``None`` for no limit.
     """
 
     path: Path | None
     content: bytes
     name: str
+    memory_bytes: int | None = None
 
 
 def open_graph(file: ModelFile, *, allow_links: bool) -> Graph:
-    """Load a model.
+    """Load a model, and limit the memory of this process.
 
     Args:
         file: Where it comes from.
@@ -65,9 +67,26 @@ def open_graph(file: ModelFile, *, allow_links: bool) -> Graph:
     Raises:
         ModelError: If it is refused.
     """
+    if file.memory_bytes is not None:
+        limit_memory(file.memory_bytes + _COPIES * _size_bytes(file))
     if file.path is not None:
-        return load_model(file.path, allow_links=allow_links)
-    return parse_model(file.content)
+        graph = load_model(file.path, allow_links=allow_links)
+    else:
+        graph = parse_model(file.content)
+    if file.memory_bytes is not None:
+        stored = sum(each.size_bytes for each in graph.files) or len(file.content)
+        limit_memory(file.memory_bytes + _COPIES * stored)
+    return graph
+
+
+def _size_bytes(file: ModelFile) -> int:
+    """Return the size of the file itself, as far as there is one."""
+    if file.path is None:
+        return len(file.content)
+    try:
+        return file.path.stat().st_size
+    except OSError:
+        return 0
 
 
 def open_study(
@@ -77,7 +96,6 @@ def open_study(
     *,
     infer: bool = True,
     untried: str | None = None,
-    limit: bool = False,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[Study, Opening]:
     """Open a model with its samples.
@@ -88,7 +106,6 @@ def open_study(
         data: Paths or arrays by input name, ``None`` for the only input; ``None`` to draw samples.
         infer: Whether native code may infer types; it crashes on some hostile models.
         untried: Why the unmodified model must not be run, if so; its outputs are not compared then.
-        limit: Whether to limit the memory of this process.
         progress: Called with 0 when native code has inferred types, before it runs anything.
 
     Returns:
@@ -111,14 +128,10 @@ def open_study(
         canary_program(),
         canary_weight(),
     )
-    limited = limit and provider.name == CPU
-    if limited:
-        size = file.path.stat().st_size if file.path and file.path.is_file() else 0
-        limit_memory(configuration.memory_bytes + _COPIES * size)
+    if provider.name != CPU:
+        # CUDA's driver reserves more than any limit.
+        file = replace(file, memory_bytes=None)
     graph = open_graph(file, allow_links=configuration.allow_links)
-    if limited:
-        stored = sum(each.size_bytes for each in graph.files)
-        limit_memory(configuration.memory_bytes + _COPIES * stored)
     types = infer_types(graph) if infer else {}
     smooth = upcast_graph(graph) if has_half_precision(graph) else graph
     # Says that inference is done.

@@ -1,0 +1,145 @@
+"""What a worker can be asked about a model in one question, without an analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxprobe.analysis.conductor.link import Link
+from onnxprobe.analysis.conductor.request import ModelSource, Subject
+from onnxprobe.analysis.configuration import Limits
+from onnxprobe.analysis.confinement import Confinement
+
+__all__ = ["derive", "expose", "inspect", "operators"]
+
+# For as long may a worker say nothing whose answer depends on no model.
+_SILENCE_S = 60.0
+
+
+def expose(
+    model: ModelSource,
+    out: Path,
+    data_name: str,
+    data_out: Path,
+    *,
+    allow_links: bool = False,
+    limits: Limits | None = None,
+) -> dict[str, Any]:
+    """Write a model whose every intermediate tensor is an output.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        out: Where to write it.
+        data_name: How the model refers to a file of weights, where one file does not hold them.
+        data_out: Where to write that file.
+        allow_links: Whether external data may be reached through links.
+        limits: Of memory and time; the defaults if not given.
+
+    Returns:
+        What was written: counts, and reasons of tensors that were left out.
+    """
+    params = {
+        "out": str(out.absolute()),
+        "data_name": data_name,
+        "data_out": str(data_out.absolute()),
+        "allow_links": allow_links,
+    }
+    return _ask("expose", model, params, limits, (out, data_out))
+
+
+def derive(
+    model: ModelSource,
+    out: Path,
+    data_name: str,
+    data_out: Path,
+    *,
+    wrt: Sequence[str] = (),
+    tensors: Sequence[str] = (),
+    sizes: Mapping[str, int] | None = None,
+    straight_through: bool = False,
+    allow_links: bool = False,
+    limits: Limits | None = None,
+) -> dict[str, Any]:
+    """Write a model that also computes tangents.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        out: Where to write it.
+        data_name: How the model refers to a file of weights, where one file does not hold them.
+        data_out: Where to write that file.
+        wrt: Sources; every float input if empty.
+        tensors: Whose tangents become outputs; the model's float outputs if empty.
+        sizes: Sizes of open dimensions, by symbol or ``INPUT[AXIS]``.
+        straight_through: Whether derivatives pass straight through rounding.
+        allow_links: Whether external data may be reached through links.
+        limits: Of memory and time; the defaults if not given.
+
+    Returns:
+        Names of the tangents, and nodes without an exact rule.
+    """
+    params = {
+        "out": str(out.absolute()),
+        "data_name": data_name,
+        "data_out": str(data_out.absolute()),
+        "wrt": list(wrt),
+        "tensors": list(tensors),
+        "sizes": dict(sizes or {}),
+        "straight_through": straight_through,
+        "allow_links": allow_links,
+    }
+    return _ask("derive_model", model, params, limits, (out, data_out))
+
+
+def inspect(
+    model: ModelSource, *, allow_links: bool = False, limits: Limits | None = None
+) -> dict[str, Any]:
+    """List a model's inputs, outputs and tensors.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        allow_links: Whether external data may be reached through links.
+        limits: Of memory and time; the defaults if not given.
+
+    Returns:
+        Plain data.
+    """
+    return _ask("inspect", model, {"allow_links": allow_links}, limits)
+
+
+def operators() -> list[tuple[str, str, int, str]]:
+    """List how every operator is differentiated.
+
+    Returns:
+        Domain, operator, version and manner, sorted.
+    """
+    link = Link(Confinement.of, _SILENCE_S)
+    try:
+        rows = link.call("operators", {})
+    finally:
+        link.close()
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def _ask(
+    method: str,
+    model: ModelSource,
+    params: dict[str, Any],
+    limits: Limits | None,
+    writable: Sequence[Path] = (),
+) -> dict[str, Any]:
+    subject = Subject.of(model)
+    limits = limits or Limits()
+    confine = subject.confine(allow_links=params["allow_links"], writable=writable)
+    link = Link(
+        confine,
+        limits.silence_s,
+        timeout_s=limits.timeout_s,
+        memory_bytes=limits.memory_bytes,
+    )
+    header = {**subject.header, **params, "memory_bytes": limits.memory_bytes}
+    try:
+        answer: dict[str, Any] = link.call(method, header, subject.blobs)
+    finally:
+        link.close()
+    return answer
