@@ -40,6 +40,7 @@ def analyze(
     jacobian: Literal["auto", "jvp", "fd"] = "auto",
     straight_through: bool = False,
     step: Literal["auto"] | float = "auto",
+    prior: Literal["auto", "data", "image", "isotropic"] = "auto",
     noise: Sequence[str | float] = ("0.1", "int8"),
     tolerance: float = 1e-3,
     sizes: Mapping[str, int] | None = None,
@@ -80,6 +81,9 @@ def analyze(
         straight_through: Whether derivatives pass straight through pairs of QuantizeLinear and
             DequantizeLinear, as if the model did not round; the report says so.
         step: Finite-difference step in input units; ``"auto"`` measures which is best.
+        prior: What the attacker knows of the input beforehand: the covariance of ``data``; that of
+            photographs (``"image"``); nothing but its variance (``"isotropic"``); ``"auto"`` takes
+            the first of these that is there.
         noise: Release noise levels: numbers in units of a tensor's RMS, or ``"float32"``,
             ``"float16"``, ``"bfloat16"``, ``"int8"`` for the rounding of that format.
         tolerance: Relative tolerance of the headline rank.
@@ -128,6 +132,7 @@ def analyze(
         jacobian=jacobian,
         straight_through=straight_through,
         step=step,
+        prior=prior,
         noise=listed("noise", noise, numbers=True),
         tolerance=tolerance,
         sizes=dict(sizes or {}),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 __all__ = [
+    "DEFAULT_NOISE",
     "MIN_MEMORY_BYTES",
     "Configuration",
     "ImageConfiguration",
@@ -23,6 +24,7 @@ _MAX_SECONDS = 1e8
 _MAX_MEMORY_BYTES = 2**60
 _MAX_COUNT = 2**31 - 1
 _SILENCE_S = 600.0
+DEFAULT_NOISE = ("0.1", "int8")
 _SILENCES = 6
 
 
@@ -92,8 +94,9 @@ class Configuration(Limits):
     exclude: tuple[str, ...] = ()
     jacobian: Literal["auto", "jvp", "fd"] = "auto"
     straight_through: bool = False
+    prior: Literal["auto", "data", "image", "isotropic"] = "auto"
     step: Literal["auto"] | Annotated[FiniteFloat, Field(gt=0)] = "auto"
-    noise: tuple[str, ...] = ("0.1", "int8")
+    noise: tuple[str, ...] = DEFAULT_NOISE
     tolerance: float = Field(1e-3, gt=0, lt=1)
     data_limit: int | None = Field(None, ge=2, le=_MAX_COUNT)
     device: Literal["auto", "cuda", "cpu"] = "auto"

@@ -50,6 +50,7 @@ class CatalogueEntry(_Message):
     shape: list[int | str | None] | None
     is_output: bool
     skip: str | None
+    constant: bool = Field(False, description="Whether no input's values reach it.")
     reach: Reach = Field(description="How the source reaches it.")
     straight: bool = Field(
         False, description="Whether the source reaches it straight through rounding."

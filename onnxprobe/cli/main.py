@@ -11,6 +11,7 @@ import click
 
 from onnxprobe.cli import signals
 from onnxprobe.cli.analyze import analyze
+from onnxprobe.cli.check import check
 from onnxprobe.cli.derive import derive
 from onnxprobe.cli.doctor import doctor
 from onnxprobe.cli.expose import expose
@@ -35,13 +36,15 @@ def cli(debug: bool) -> None:
 
     \b
     Start with:  onnxprobe analyze MODEL --data DATA
-    Exit codes:  0 done; 2 usage, data or configuration; 3 model refused;
-                 4 analysis incomplete; 5 a bug in onnxprobe;
+    Exit codes:  0 done, policy met; 1 policy violated;
+                 2 usage, data, policy or configuration; 3 model refused;
+                 4 analysis incomplete or inconclusive; 5 a bug in onnxprobe;
                  130 interrupted; 143 terminated.
     """  # noqa: D301 (click reads \b as "keep these lines")
 
 
 cli.add_command(analyze)
+cli.add_command(check)
 cli.add_command(derive)
 cli.add_command(doctor)
 cli.add_command(expose)

@@ -76,6 +76,9 @@ class Omission(Record):
 
     name: str
     reason: str
+    constant: bool = Field(
+        False, description="Whether no input's values reach it, so that it tells nothing of any."
+    )
 
 
 class Coverage(Record):
@@ -109,6 +112,11 @@ class PriorRecord(Record):
     variance: float = Field(description="Mean variance of a source coordinate.")
     directions: int
     share: float = Field(description="Share of the variance along those directions.")
+    range_assumed: bool = Field(
+        False,
+        description="Whether it was only assumed which numbers stand for dark and bright: neither "
+        "samples nor options said so.",
+    )
 
 
 class ExecutionRecord(Record):

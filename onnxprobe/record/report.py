@@ -38,6 +38,11 @@ class Report(Record):
     execution: ExecutionRecord | None
     tensors: list[TensorRecord]
     coverage: Coverage
+    graph: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="By tensor of the model, analysed or not, what it is computed from: tensors "
+        "and inputs.",
+    )
     self_check: SelfCheckRecord | None = Field(None, description="Null without Jacobians.")
     assumptions: list[str] = Field(description="What was taken for granted, a sentence each.")
     run: RunRecord

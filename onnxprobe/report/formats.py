@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from onnxprobe.errors import DataError
@@ -59,7 +59,18 @@ def _quoted(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-FORMATS: dict[str, Callable[[Report], bytes]] = {".json": render_json, ".csv": render_csv}
+def _render_heatmap(report: Report) -> bytes:
+    from onnxprobe.report.heatmap import render_heatmap
+
+    return render_heatmap(report)
+
+
+# By ending, the longest of those that fit counts.
+FORMATS: dict[str, Callable[[Report], bytes]] = {
+    ".heatmap.json": _render_heatmap,
+    ".json": render_json,
+    ".csv": render_csv,
+}
 
 
 def file_format(path: Path) -> Callable[[Report], bytes]:
@@ -74,8 +85,12 @@ def file_format(path: Path) -> Callable[[Report], bytes]:
     Raises:
         DataError: If the ending is unknown.
     """
-    renderer = FORMATS.get(path.suffix.lower())
-    if renderer is None:
+    ending = _ending(path, FORMATS)
+    if ending is None:
         known = " or ".join(FORMATS)
         raise DataError(f"the report file {path} ends in {path.suffix or 'nothing'!r}; use {known}")
-    return renderer
+    return FORMATS[ending]
+
+
+def _ending(path: Path, known: Iterable[str]) -> str | None:
+    return next((each for each in known if path.name.lower().endswith(each)), None)

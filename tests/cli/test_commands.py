@@ -126,7 +126,11 @@ def test_a_report_of_an_incomplete_analysis_is_written_and_the_code_is_4(
         (["analyze", "{linear}", "--include", "nothing"], 2, "matches no tensor name"),
         (["analyze", "{linear}", "--noise", "loud"], 2, "release noise 'loud'"),
         (["analyze", "{linear}", "--set", "M=3"], 2, "'M'"),
-        (["analyze", "{linear}", "-o", "report.html"], 2, "ends in '.html'; use .json or .csv"),
+        (
+            ["analyze", "{linear}", "-o", "report.html"],
+            2,
+            "ends in '.html'; use .heatmap.json or .json or .csv",
+        ),
         (["analyze", "{linear}", "--data", "a", "--data", "b"], 2, "--data is given twice"),
         (["analyze", "{linear}", "--data", "a", "--data", "x=b"], 2, "NAME=PATH for each input"),
         (["analyze", "{linear}", "--samples", "0"], 2, "Invalid value for '--samples'"),

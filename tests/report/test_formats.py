@@ -57,7 +57,7 @@ def test_json_has_the_stable_core() -> None:
     coverage = plain["coverage"]
     counts = [coverage["analysed"], len(coverage["skipped"]), len(coverage["failed"])]
     assert sum(counts) == coverage["tensors"]
-    assert set(coverage["skipped"][0]) == {"name", "reason"}
+    assert set(coverage["skipped"][0]) == {"name", "reason", "constant"}
 
 
 def test_json_of_hostile_names_is_ascii_and_survives() -> None:
@@ -104,7 +104,7 @@ def test_csv_keeps_a_row_per_tensor_whatever_its_name(name: str) -> None:
 def test_the_ending_decides_the_format(tmp_path: Path) -> None:
     assert file_format(tmp_path / "a.json") is render_json
     assert file_format(tmp_path / "a.CSV") is render_csv
-    with pytest.raises(DataError, match=r"ends in '.html'; use .json or .csv"):
+    with pytest.raises(DataError, match=r"ends in '.html'; use .heatmap.json or .json or .csv"):
         file_format(Path("report.html"))
     with pytest.raises(DataError, match="ends in 'nothing'; use"):
         file_format(Path("report"))

@@ -68,7 +68,8 @@ def assemble_report(
     failed: list[Omission] = []
     for entry in opening.entries:
         if entry.name in findings.skipped:
-            skipped.append(Omission(name=entry.name, reason=findings.skipped[entry.name]))
+            reason = findings.skipped[entry.name]
+            skipped.append(Omission(name=entry.name, reason=reason, constant=entry.constant))
             continue
         record = _tensor(findings, entry)
         if isinstance(record, str):
@@ -85,6 +86,7 @@ def assemble_report(
         coverage=Coverage(
             tensors=len(opening.entries), analysed=len(tensors), skipped=skipped, failed=failed
         ),
+        graph=_graph(findings),
         self_check=self_check,
         assumptions=findings.assumptions,
         run=RunRecord(
@@ -97,6 +99,17 @@ def assemble_report(
             interrupted=findings.interrupted,
         ),
     )
+
+
+def _graph(findings: Findings) -> dict[str, list[str]]:
+    """Say what each tensor is computed from; weights are none of it."""
+    assert findings.opening is not None
+    inputs = {each.name for each in findings.opening.model.inputs}
+    known = inputs.union(findings.entries)
+    return {
+        name: [parent for parent in entry.parents if parent in known]
+        for name, entry in findings.entries.items()
+    }
 
 
 def _tensor(findings: Findings, entry: CatalogueEntry) -> TensorRecord | str:

@@ -131,9 +131,9 @@ def _entry(
     sharing: Sharing,
     graph: Graph,
 ) -> CatalogueEntry:
-    skip = info.skip
-    if skip is None and info.name in graph.producers:
-        skip = unmoved(fed.get(info.name, Reach.NONE))
+    reason = None
+    if info.name in graph.producers:
+        reason = unmoved(fed.get(info.name, Reach.NONE))
     origin = sharing.origin(info.name)
     return CatalogueEntry(
         name=info.name,
@@ -143,7 +143,8 @@ def _entry(
         dtype=info.type.dtype,
         shape=None if info.type.shape is None else list(info.type.shape),
         is_output=info.is_output,
-        skip=skip,
+        skip=info.skip or reason,
+        constant=reason is not None,
         reach=reached[info.name].value if info.name in reached else "none",
         straight=info.name in rounded,
         same_as=origin if origin != info.name else None,

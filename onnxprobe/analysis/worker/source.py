@@ -9,6 +9,7 @@ import numpy as np
 from onnxprobe.analysis.messages import Layout, SourceAnswer
 from onnxprobe.analysis.worker.activations import Moments, dof_record
 from onnxprobe.analysis.worker.study import Study
+from onnxprobe.errors import DataError
 from onnxprobe.inputs import Geometry, ImageOptions, picture_moments
 from onnxprobe.jacobian import Directions, coordinate_directions, given_directions
 from onnxprobe.record import PriorRecord
@@ -63,7 +64,11 @@ def measure_source(
     prior = _make_prior(study, directions)
     study.prior = prior if prior.trace > 0 else None
     progress(1.0)
-    return SourceAnswer(dof=dof, prior=None if study.prior is None else _record(study.prior))
+    record = None if study.prior is None else _record(study.prior)
+    if record is not None and record.kind == "image":
+        options = ImageOptions(**study.configuration.images.model_dump())
+        record.range_assumed = options.is_raw
+    return SourceAnswer(dof=dof, prior=record)
 
 
 def _collect_inner(study: Study, layout: Layout, rows: int) -> Array:
@@ -80,17 +85,27 @@ def _collect_inner(study: Study, layout: Layout, rows: int) -> Array:
 
 def _make_prior(study: Study, directions: int) -> Prior:
     """Return what an attacker is assumed to know of the source beforehand."""
+    asked = study.configuration.prior
     # Where the directions do not span the source, they will be the leading ones of the prior.
     limit = min(directions, PRIOR_DIRECTIONS)
     drawn = study.samples.synthetic and not study.source_tensor
-    if not drawn and study.samples.count >= MIN_SAMPLES:
+    if asked == "data" and (drawn or study.samples.count < MIN_SAMPLES):
+        raise DataError(f"--prior data needs at least {MIN_SAMPLES} samples: give --data")
+    if asked in {"auto", "data"} and not drawn and study.samples.count >= MIN_SAMPLES:
         return data_prior(study.source_matrix(), limit)
     options = ImageOptions(**study.configuration.images.model_dump())
     slots = {slot.name: slot for slot in study.signature.slots}
     priors = []
     for part in study.source.parts:
         slot = slots.get(part.name)
-        pictures = None if slot is None else picture_moments(slot, options)
+        pictures = None
+        if slot is not None and asked != "isotropic":
+            pictures = picture_moments(slot, options)
+        if asked == "image" and pictures is None:
+            raise DataError(
+                f"--prior image needs an input of pictures, and {part.name!r} is none; --layout "
+                "says how pictures lie in it, if it is"
+            )
         if pictures is not None:
             geometry, _, deviations = pictures
             priors.append(image_prior(_layout(geometry), deviations, limit))

@@ -1,0 +1,127 @@
+"""An analysis as a command runs it: options in, a conclusion out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from onnxprobe.cli import signals
+from onnxprobe.errors import DataError
+
+if TYPE_CHECKING:
+    from onnxprobe.analysis.conductor import Conclusion, Workplace
+    from onnxprobe.analysis.conductor.request import Subject
+    from onnxprobe.analysis.configuration import Configuration
+
+__all__ = ["measure", "settle"]
+
+
+def measure(model: Path, options: dict[str, Any], noise: Sequence[str] = ()) -> Conclusion:
+    """Analyse a model.
+
+    Args:
+        model: Its file.
+        options: Those of `analysis_options`, and ``quiet``.
+        noise: Levels of release noise that are needed beside those asked for.
+
+    Returns:
+        How it ended; from here on interrupts are ignored, until what was found is delivered.
+    """
+    from onnxprobe.analysis.conductor import conduct
+    from onnxprobe.cli.progress import progress_bar
+
+    configuration = _configuration(options, noise)
+    with progress_bar(shown=not options["quiet"]) as progress:
+        conclusion = conduct(
+            model,
+            _data(options["data"]),
+            configuration,
+            progress,
+            workplace=partial(_workplace, configuration, options),
+            on_measured=signals.hold,
+        )
+    # Whoever has interrupted the analysis waits for what was found.
+    signals.hold()
+    return conclusion
+
+
+def settle(conclusion: Conclusion, *, delivered: bool, quiet: bool) -> None:
+    """Forget what was kept of an analysis, unless somebody still needs it.
+
+    Args:
+        conclusion: How it ended.
+        delivered: Whether what was found is where it was wanted.
+        quiet: Whether to say nothing.
+    """
+    if conclusion.settle(delivered=delivered) and not quiet:
+        click.echo("onnxprobe: what is done is kept; go on with --resume", err=True)
+
+
+def _configuration(options: dict[str, Any], noise: Sequence[str]) -> Configuration:
+    from onnxprobe.analysis.arguments import configure
+    from onnxprobe.analysis.configuration import DEFAULT_NOISE
+    from onnxprobe.policy.measures import same_noise
+
+    levels = options["noise"] or DEFAULT_NOISE
+    further = [each for each in noise if not any(same_noise(each, level) for level in levels)]
+    pictures = ("scale", "mean", "std", "layout", "transpose", "channels", "resize")
+    same = (
+        "samples",
+        "directions",
+        "wrt",
+        "include",
+        "exclude",
+        "jacobian",
+        "straight_through",
+        "step",
+        "prior",
+        "data_limit",
+        "device",
+        "threads",
+        "seed",
+        "memory_bytes",
+        "timeout_s",
+        "unit_timeout_s",
+    )
+    return configure(
+        images={name: options[name] for name in pictures if options[name] is not None},
+        sizes=dict(options["sizes"]),
+        noise=[*levels, *further],
+        allow_links=options["allow_linked_data"],
+        data_digest=not options["no_data_digest"],
+        **{name: options[name] for name in same},
+    )
+
+
+def _workplace(
+    configuration: Configuration, options: dict[str, Any], subject: Subject
+) -> Workplace:
+    from onnxprobe.analysis.conductor import Workplace
+
+    if options["work_dir"] is not None:
+        return Workplace.given(options["work_dir"], resume=options["resume"])
+    place = Workplace.own(subject, configuration, resume=options["resume"])
+    if place.older and not options["quiet"]:
+        click.echo(
+            "onnxprobe: an unfinished analysis of this model with these options is kept until this "
+            "one is done; --resume goes on with it instead",
+            err=True,
+        )
+    return place
+
+
+def _data(given: tuple[tuple[str | None, str], ...]) -> Any:  # noqa: ANN401
+    if not given:
+        return None
+    names = [name for name, _ in given]
+    if len(set(names)) < len(names):
+        raise DataError("--data is given twice for one input; write NAME=PATH for each of several")
+    if names == [None]:
+        return given[0][1]
+    if None in names:
+        raise DataError("--data needs NAME=PATH for each input where there are several")
+    return {str(name): path for name, path in given}

@@ -1,0 +1,224 @@
+"""Holding a report against a policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Literal
+
+from onnxprobe.policy.language import Bound, Rule, Waiver
+from onnxprobe.policy.measures import MEASURES, Question, Reading
+from onnxprobe.policy.parsing import PolicyFile
+from onnxprobe.policy.selecting import matching, select_tensors
+from onnxprobe.policy.verdict import (
+    EXIT_CODES,
+    Finding,
+    Judgement,
+    PolicyRecord,
+    RuleResult,
+    Verdict,
+    worst,
+)
+from onnxprobe.record import Report, TensorRecord
+
+__all__ = ["judge", "report_digest"]
+
+# A measure that moves by less between two analyses has not become worse.
+_STEADY = 1e-3
+
+
+def judge(
+    report: Report, file: PolicyFile, today: date, baseline: Report | None = None
+) -> Judgement:
+    """Hold a report against a policy.
+
+    Args:
+        report: The report.
+        file: The policy.
+        today: Decides which waivers are over.
+        baseline: An older report; what broke a rule there, and no less, is a warning.
+
+    Returns:
+        The verdict on every rule, and on all.
+
+    Raises:
+        PolicyError: If a rule that is not optional matches no tensor of the model.
+    """
+    policy = file.policy
+    notes: list[str] = []
+    current = []
+    for waiver in policy.waivers:
+        if waiver.expires < today:
+            notes.append(f"the waiver of {waiver.rule!r} ended on {waiver.expires}")
+        else:
+            current.append(waiver)
+    used: set[int] = set()
+    results = [_judge_rule(report, rule, current, used, baseline) for rule in policy.rules]
+    notes += [
+        f"the waiver of {waiver.rule!r} until {waiver.expires} was not needed"
+        for waiver in current
+        if id(waiver) not in used
+    ]
+    is_complete = report.run.interrupted is None and not report.coverage.failed
+    verdict = worst(*(result.verdict for result in results))
+    if not is_complete:
+        verdict = worst(verdict, "inconclusive")
+        what = report.run.interrupted or f"{len(report.coverage.failed)} tensors failed"
+        notes.append(f"the analysis was not complete: {what}")
+    return Judgement(
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        policy=PolicyRecord(name=policy.name, source=file.source, sha256=file.sha256),
+        model=report.model.name,
+        files=report.model.files,
+        data=report.data.digest,
+        report=report_digest(report),
+        complete=is_complete,
+        rules=results,
+        notes=notes,
+    )
+
+
+def report_digest(report: Report) -> str:
+    """Return a digest of what a report finds.
+
+    Args:
+        report: Any report.
+
+    Returns:
+        sha256 over its JSON without ``run``, keys sorted.
+    """
+    content = report.model_dump(mode="json", exclude={"run"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _judge_rule(
+    report: Report,
+    rule: Rule,
+    waivers: list[Waiver],
+    used: set[int],
+    baseline: Report | None,
+) -> RuleResult:
+    selection = select_tensors(report, rule)
+    names = [tensor.name for tensor in selection.analysed]
+    older = {tensor.name: tensor for tensor in baseline.tensors} if baseline else {}
+    findings, passed = [], 0
+    for tensor in selection.analysed:
+        for finding in _judge_tensor(report, rule, tensor):
+            if finding.verdict == "pass":
+                passed += 1
+                continue
+            _compare(finding, baseline, older.get(tensor.name))
+            findings.append(finding)
+    findings += [_unknown(rule, name, reason) for name, reason in selection.unknown.items()]
+    for finding in findings:
+        _soften(finding, rule, waivers, used, [*names, *selection.unknown])
+    if selection.is_empty:
+        verdict: Verdict = "not applicable"
+    else:
+        verdict = worst("pass", *(finding.verdict for finding in findings))
+    order = ("fail", "inconclusive", "warn")
+    findings.sort(key=lambda finding: (order.index(finding.verdict), -_excess(finding)))
+    return RuleResult(
+        name=rule.name,
+        description=rule.description,
+        severity=rule.severity,
+        verdict=verdict,
+        tensors=[*names, *selection.unknown],
+        findings=findings,
+        passed=passed,
+    )
+
+
+def _judge_tensor(report: Report, rule: Rule, tensor: TensorRecord) -> Iterator[Finding]:
+    sides: tuple[Literal["max", "min"], ...] = ("max", "min")
+    for side in sides:
+        bounds = rule.max if side == "max" else rule.min
+        for measure, limits in bounds.limits.items() if bounds else ():
+            for limit in limits:
+                question = Question(report, tensor, limit.noise or "", limit.tolerance or "")
+                reading = MEASURES[measure].read(question)
+                verdict = _held(reading, side, limit)
+                yield Finding(
+                    tensor=tensor.name,
+                    measure=measure,
+                    bound=side,
+                    limit=limit.value,
+                    noise=limit.noise,
+                    tolerance=limit.tolerance,
+                    low=reading.low,
+                    high=reading.high,
+                    verdict=verdict,
+                    reason=reading.reason if verdict == "inconclusive" else "",
+                )
+
+
+def _held(reading: Reading, side: Literal["max", "min"], limit: Bound) -> Verdict:
+    """Compare an interval with a limit: one end alone can fail a rule, and the other pass it."""
+    low, high = reading.low, reading.high
+    if side == "max":
+        if low is not None and low > limit.value:
+            return "fail"
+        return "pass" if high is not None and high <= limit.value else "inconclusive"
+    if high is not None and high < limit.value:
+        return "fail"
+    return "pass" if low is not None and low >= limit.value else "inconclusive"
+
+
+def _unknown(rule: Rule, name: str, reason: str) -> Finding:
+    side: Literal["max", "min"] = "max" if rule.max else "min"
+    bounds = rule.max or rule.min
+    assert bounds is not None
+    measure, limits = next(iter(bounds.limits.items()))
+    return Finding(
+        tensor=name,
+        measure=measure,
+        bound=side,
+        limit=limits[0].value,
+        noise=limits[0].noise,
+        tolerance=limits[0].tolerance,
+        verdict="inconclusive",
+        reason=reason,
+    )
+
+
+def _compare(finding: Finding, baseline: Report | None, older: TensorRecord | None) -> None:
+    """Find out whether what fails has failed before, and no less."""
+    if finding.verdict != "fail" or baseline is None or older is None:
+        return
+    question = Question(baseline, older, finding.noise or "", finding.tolerance or "")
+    before = MEASURES[finding.measure].read(question)
+    limit = Bound(value=finding.limit)
+    if _held(before, finding.bound, limit) != "fail":
+        return
+    then, now = (before.low, finding.low) if finding.bound == "max" else (before.high, finding.high)
+    assert then is not None
+    assert now is not None
+    margin = _STEADY * abs(then)
+    finding.known = now <= then + margin if finding.bound == "max" else now >= then - margin
+    if not finding.known:
+        finding.reason = f"the baseline had {then:.4g}"
+
+
+def _soften(
+    finding: Finding, rule: Rule, waivers: list[Waiver], used: set[int], names: list[str]
+) -> None:
+    """Let warnings, waivers and the baseline make a warning of what is broken or unknown."""
+    for waiver in waivers:
+        if waiver.rule != rule.name:
+            continue
+        if waiver.tensors is None or finding.tensor in matching(waiver.tensors, names):
+            used.add(id(waiver))
+            finding.waived = f"{waiver.reason} (until {waiver.expires})"
+    if rule.severity == "warning" or finding.waived is not None or finding.known:
+        finding.verdict = "warn"
+
+
+def _excess(finding: Finding) -> float:
+    """How far beyond its limit a measure is, for the order of a list."""
+    value = finding.low if finding.bound == "max" else finding.high
+    if value is None:
+        return 0.0
+    return value - finding.limit if finding.bound == "max" else finding.limit - value

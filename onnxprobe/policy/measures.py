@@ -1,0 +1,311 @@
+"""What policies can bound: measures of a tensor, read from a report with what is sure of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from onnxprobe.record import (
+    JacobianRecord,
+    Levels,
+    RankLevels,
+    ReleaseRecord,
+    Report,
+    TensorRecord,
+)
+
+__all__ = ["MEASURES", "Measure", "Question", "Reading", "same_noise"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which figure of a report is asked for.
+
+    Attributes:
+        report: The report.
+        tensor: One of its tensors.
+        noise: Level of release noise, where it matters.
+        tolerance: Of a rank; empty for the report's own.
+    """
+
+    report: Report
+    tensor: TensorRecord
+    noise: str = ""
+    tolerance: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a report says of a measure, at the worst sample.
+
+    Attributes:
+        low: The measure is no smaller; ``None`` if nobody knows.
+        high: It is no larger; ``None`` if nobody knows.
+        reason: What would have to be done to know more.
+    """
+
+    low: float | None
+    high: float | None
+    reason: str = ""
+
+
+_Reader: TypeAlias = Callable[[Question], Reading]
+_ReleaseReader: TypeAlias = Callable[[Question, ReleaseRecord], Reading]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure that a policy can bound.
+
+    Attributes:
+        read: Reads it from a report.
+        description: What it is.
+        needs_noise: Whether it depends on release noise.
+        takes_tolerance: Whether it depends on a tolerance.
+    """
+
+    read: _Reader
+    description: str
+    needs_noise: bool = False
+    takes_tolerance: bool = False
+
+
+_MORE_DIRECTIONS = "it was seen through some directions only: --directions all tells"
+_UNKNOWN = "the report has no figure for it"
+# By status of a Jacobian, why it tells nothing.
+_SILENT = {
+    "independent": "it does not depend on the source, and what it tells of other inputs was not "
+    "measured",
+    "piecewise constant": "it is piecewise constant: its derivative is zero and tells nothing",
+    "not differentiable": "there is no source to differentiate by",
+    "not repeatable": "it is random",
+    "non-finite": "it is not finite",
+}
+
+
+def same_noise(one: str, other: str) -> bool:
+    """Tell whether two spellings mean one level of release noise.
+
+    Args:
+        one: A number or a format.
+        other: The other.
+
+    Returns:
+        Whether they are equal as text or as numbers.
+
+    Example:
+        >>> same_noise("0.1", "1e-1"), same_noise("int8", "float16")
+        (True, False)
+    """
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one == other
+
+
+def _point(value: float | None, reason: str = _UNKNOWN) -> Reading:
+    return Reading(value, value, "" if value is not None else reason)
+
+
+def _of_jacobian(read: Callable[[Question, JacobianRecord], Reading]) -> _Reader:
+    def guarded(question: Question) -> Reading:
+        jacobian = question.tensor.jacobian
+        if jacobian is None:
+            return Reading(None, None, "its Jacobian was not measured")
+        if jacobian.status in _SILENT:
+            return Reading(None, None, _SILENT[jacobian.status])
+        return read(question, jacobian)
+
+    return guarded
+
+
+def _rank_in(unit: Callable[[JacobianRecord], int]) -> _Reader:
+    def read(question: Question, jacobian: JacobianRecord) -> Reading:
+        levels = _rank_levels(jacobian, question.tolerance)
+        if levels is None:
+            known = ", ".join(jacobian.rank_at) or "none"
+            return Reading(None, None, f"the report has no rank at this tolerance, but at {known}")
+        rank = levels.max / unit(jacobian)
+        if levels.at_least:
+            return Reading(rank, None, _MORE_DIRECTIONS)
+        return _point(rank)
+
+    return _of_jacobian(read)
+
+
+def _rank_levels(jacobian: JacobianRecord, tolerance: str) -> RankLevels | None:
+    if not tolerance:
+        return jacobian.rank
+    found = (levels for name, levels in jacobian.rank_at.items() if float(name) == float(tolerance))
+    return next(found, None)
+
+
+def _levels(name: str) -> _Reader:
+    def read(_: Question, jacobian: JacobianRecord) -> Reading:
+        levels: Levels | None = getattr(jacobian, name)
+        if name in jacobian.not_comparable:
+            return Reading(None, None, _MORE_DIRECTIONS)
+        return _point(levels.max if levels else None)
+
+    return _of_jacobian(read)
+
+
+def _dof(name: str) -> _Reader:
+    def read(question: Question) -> Reading:
+        dof = question.tensor.dof
+        if dof is None or dof.status in {"non-finite", "not repeatable"}:
+            return Reading(None, None, "its values are random or not finite")
+        value: float | None = getattr(dof, name)
+        if value is None:
+            return _point(0.0 if dof.status == "constant" else None)
+        if dof.status == "saturated":
+            return Reading(value, None, "there are too few samples to bound it: give more --data")
+        return _point(value)
+
+    return read
+
+
+def _release(read: _ReleaseReader) -> _Reader:
+    def found(question: Question, _: JacobianRecord) -> Reading:
+        noise = question.noise
+        for each in question.tensor.release:
+            if same_noise(each.noise, noise):
+                # Nothing stands out of a tensor of zeros.
+                return read(question, each) if each.s is not None else _point(0.0)
+        return Reading(None, None, f"the report has no figures at noise {noise}: --noise adds them")
+
+    return _of_jacobian(found)
+
+
+def _unfounded(report: Report) -> str:
+    """Say why what is known of the input beforehand cannot pass anything, if so."""
+    prior = report.prior
+    if prior is None:
+        return "nothing is known of the input beforehand: give --data"
+    if prior.kind == "isotropic":
+        return "an isotropic prior understates what is recoverable: give --data"
+    if prior.range_assumed:
+        return (
+            "the range of the pixels was assumed: give --data, or say it with --scale, --mean and "
+            "--std"
+        )
+    return ""
+
+
+def _founded(question: Question, low: float, high: float) -> Reading:
+    """Withhold an upper end that rests on too weak a prior."""
+    unfounded = _unfounded(question.report)
+    return Reading(low, None if unfounded else high, unfounded)
+
+
+def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
+    share = release.recoverable
+    if share is None:
+        return _point(None)
+    found = _founded(question, share.low, share.high)
+    return found if found.reason else Reading(found.low, found.high, _MORE_DIRECTIONS)
+
+
+def _of_release(name: str) -> _ReleaseReader:
+    def read(question: Question, release: ReleaseRecord) -> Reading:
+        levels: Levels | None = getattr(release, name)
+        if levels is None:
+            return _point(None)
+        jacobian = question.tensor.jacobian
+        if jacobian is None or not jacobian.complete:
+            return Reading(levels.max, None, _MORE_DIRECTIONS)
+        return _founded(question, levels.max, levels.max)
+
+    return read
+
+
+def _dfil(_: Question, release: ReleaseRecord) -> Reading:
+    if release.dfil is None:
+        return _point(None)
+    low = release.dfil.max
+    if release.unbiased_mse is None:
+        # Nothing leaks: the bound on the error is infinite.
+        return Reading(low, low if low == 0 else None, _UNKNOWN)
+    if release.unbiased_mse == 0:
+        return Reading(low, None, _UNKNOWN)
+    # Through some directions it is an estimate; the bound is of its upper end.
+    return Reading(low, max(low, 1 / release.unbiased_mse))
+
+
+def _error_bound(name: str, *, of_prior: bool) -> _ReleaseReader:
+    def read(question: Question, release: ReleaseRecord) -> Reading:
+        value: float | None = getattr(release, name)
+        if value is None:
+            return _point(None)
+        unfounded = _unfounded(question.report) if of_prior else ""
+        return Reading(None if unfounded else value, value, unfounded)
+
+    return read
+
+
+def _needed_noise(question: Question, _: JacobianRecord) -> Reading:
+    value = question.tensor.noise_for_5_percent
+    if value is None:
+        return Reading(None, None, "no noise can be said to be enough: --directions all may tell")
+    return _founded(question, value, value)
+
+
+MEASURES: dict[str, Measure] = {
+    "recoverable_share": Measure(
+        _release(_recoverable_share),
+        "share of the input's variance that an attacker recovers at this release noise",
+        needs_noise=True,
+    ),
+    "recoverable_dof": Measure(
+        _release(_of_release("recoverable_dof")),
+        "directions that stand out of this release noise",
+        needs_noise=True,
+    ),
+    "bits": Measure(
+        _release(_of_release("bits")),
+        "bits about the input at this release noise",
+        needs_noise=True,
+    ),
+    "dfil": Measure(
+        _release(_dfil),
+        "diagonal Fisher information leakage at this release noise",
+        needs_noise=True,
+    ),
+    "unbiased_mse": Measure(
+        _release(_error_bound("unbiased_mse", of_prior=False)),
+        "lower bound on an unbiased attacker's error at this release noise (use min)",
+        needs_noise=True,
+    ),
+    "van_trees_share": Measure(
+        _release(_error_bound("van_trees_share", of_prior=True)),
+        "lower bound on any attacker's error, per prior variance, at this release noise (use min)",
+        needs_noise=True,
+    ),
+    "van_trees_mse": Measure(
+        _release(_error_bound("van_trees_mse", of_prior=True)),
+        "the same, in source units squared (use min)",
+        needs_noise=True,
+    ),
+    "noise_for_5_percent": Measure(
+        _of_jacobian(_needed_noise),
+        "release noise at which at most 5 % of the input is recoverable",
+    ),
+    "rank": Measure(_rank_in(lambda _: 1), "numerical rank of the Jacobian", takes_tolerance=True),
+    "rank_share": Measure(
+        _rank_in(lambda jacobian: max(1, jacobian.inputs)),
+        "rank per dimension of the source",
+        takes_tolerance=True,
+    ),
+    "stable_rank": Measure(_levels("stable_rank"), "stable rank of the Jacobian"),
+    "effective_rank": Measure(_levels("effective_rank"), "effective rank of the Jacobian"),
+    "dof": Measure(_dof("value"), "degrees of freedom: effective rank of the activations"),
+    "dof_share": Measure(_dof("share"), "degrees of freedom per degree of freedom of the source"),
+    "dof_participation_ratio": Measure(
+        _dof("participation_ratio"), "participation ratio of the activations"
+    ),
+    "dof_energy_95": Measure(_dof("energy_95"), "directions that carry 95 % of the variance"),
+    "dof_energy_99": Measure(_dof("energy_99"), "directions that carry 99 % of the variance"),
+    "dof_rank": Measure(_dof("rank"), "rank of the activations' covariance"),
+    "dof_two_nn": Measure(_dof("two_nn"), "nonlinear intrinsic dimension of the activations"),
+}

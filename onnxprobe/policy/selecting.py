@@ -1,0 +1,143 @@
+"""Which tensors of a model a rule is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from onnxprobe.errors import PolicyError
+from onnxprobe.policy.language import Rule
+from onnxprobe.record import Report, TensorRecord
+
+__all__ = ["Selection", "matching", "select_tensors"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The tensors of a rule.
+
+    Attributes:
+        analysed: Those with figures.
+        unknown: By name, why there are none.
+    """
+
+    analysed: tuple[TensorRecord, ...]
+    unknown: Mapping[str, str]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the rule is for no tensor of the model."""
+        return not self.analysed and not self.unknown
+
+
+def matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
+    """Find the names that match.
+
+    Args:
+        patterns: Names, or globs whose ``*`` crosses ``/``. What is a name is no glob: names may
+            hold brackets.
+        names: All names.
+
+    Returns:
+        Those that match any pattern.
+
+    Example:
+        >>> sorted(matching(["a[0]", "b*"], ["a[0]", "a0", "b/c/d"]))
+        ['a[0]', 'b/c/d']
+    """
+    known = set(names)
+    found: set[str] = set()
+    for pattern in patterns:
+        if pattern in known:
+            found.add(pattern)
+        else:
+            found.update(name for name in names if fnmatchcase(name, pattern))
+    return found
+
+
+def select_tensors(report: Report, rule: Rule) -> Selection:
+    """Find the tensors of a rule.
+
+    Args:
+        report: The report.
+        rule: The rule.
+
+    Returns:
+        Its tensors: those that all of its selectors name, and ``exclude`` does not. Tensors that no
+        input reaches are left out.
+
+    Raises:
+        PolicyError: If a cut is no tensor of the model, or the rule matches nothing and is not
+            optional.
+    """
+    records = {tensor.name: tensor for tensor in report.tensors}
+    omitted = {each.name: each for each in (*report.coverage.skipped, *report.coverage.failed)}
+    names = [*records, *omitted]
+    chosen = set(names)
+    if rule.tensors is not None:
+        chosen &= matching(rule.tensors, names)
+    if rule.op_types is not None:
+        # Operators of tensors without figures are not in the report.
+        chosen &= {
+            name
+            for name, tensor in records.items()
+            if any(fnmatchcase(tensor.op_type, pattern) for pattern in rule.op_types)
+        }
+    if rule.role == "output":
+        chosen &= set(report.model.outputs)
+    if rule.after is not None:
+        chosen &= _behind(report, rule, names)
+    if rule.exclude is not None:
+        chosen -= matching(rule.exclude, names)
+    unknown = {
+        name: f"it was not analysed: {omitted[name].reason}"
+        for name in omitted
+        if name in chosen and not omitted[name].constant
+    }
+    selection = Selection(tuple(records[name] for name in records if name in chosen), unknown)
+    if not chosen and not rule.optional:
+        raise PolicyError(_nothing(rule, names))
+    return selection
+
+
+def _behind(report: Report, rule: Rule, names: Sequence[str]) -> set[str]:
+    """Return a cut, and all that is computed from it."""
+    assert rule.after is not None
+    if not report.graph:
+        raise PolicyError(
+            f"rule {rule.name!r} asks what comes after a cut, which this report does not tell; "
+            "analyse the model again"
+        )
+    inputs = [each.name for each in report.model.inputs]
+    found = set()
+    for name in rule.after:
+        cut = matching([name], [*names, *inputs])
+        if not cut:
+            raise PolicyError(
+                f"rule {rule.name!r} names the cut {name!r}, which the model has not"
+                f"{_hint(name, names)}"
+            )
+        found |= cut
+    children: dict[str, list[str]] = {}
+    for name, parents in report.graph.items():
+        for parent in parents:
+            children.setdefault(parent, []).append(name)
+    pending = [*found]
+    while pending:
+        for child in children.get(pending.pop(), ()):
+            if child not in found:
+                found.add(child)
+                pending.append(child)
+    return found
+
+
+def _nothing(rule: Rule, names: Sequence[str]) -> str:
+    hint = _hint(rule.tensors[0], names) if rule.tensors else ""
+    return f"rule {rule.name!r} matches no tensor of the model{hint}, and is not optional"
+
+
+def _hint(name: str, names: Sequence[str]) -> str:
+    near = get_close_matches(name, names, n=3, cutoff=0.3)
+    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""

@@ -1,0 +1,1 @@
+"""Policies that onnxprobe ships, as TOML."""

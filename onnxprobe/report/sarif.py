@@ -1,0 +1,171 @@
+"""A verdict as SARIF 2.1.0, for code scanning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from onnxprobe.policy import Finding, Judgement, RuleResult, Verdict
+from onnxprobe.record import Report
+from onnxprobe.report.text import printable, shortened
+from onnxprobe.report.verdict import finding_text
+from onnxprobe.version import __version__
+
+__all__ = ["MAX_RESULTS", "render_sarif"]
+
+# GitHub reads no more results of a run, and shows no more places of a result.
+MAX_RESULTS = 5000
+MAX_PLACES = 100
+_NAME, _SENTENCE = 200, 1000
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+# What is inconclusive has to be seen as well, which no level below this is.
+_LEVELS: dict[Verdict, str] = {"fail": "error", "inconclusive": "warning", "warn": "warning"}
+_ORDER: tuple[Verdict, ...] = ("fail", "inconclusive", "warn")
+
+
+def render_sarif(judgement: Judgement, report: Report) -> bytes:
+    """Render a verdict as SARIF.
+
+    Args:
+        judgement: The verdict.
+        report: What was judged.
+
+    Returns:
+        UTF-8: one result per rule and group of tensors that share their measures, at most 5,000,
+        the worst first; the rest is counted in a notification. Names are made printable.
+    """
+    groups = [
+        (number, rule, group)
+        for number, rule in enumerate(judgement.rules)
+        for group in _groups(rule, report)
+    ]
+    groups.sort(key=lambda each: _ORDER.index(each[2][0].verdict))
+    shown = groups[:MAX_RESULTS]
+    notes = [printable(note) for note in judgement.notes]
+    if len(groups) > len(shown):
+        notes.append(
+            f"{len(groups) - len(shown)} further results are left out, none worse than those here"
+        )
+    location = _location(report)
+    run = {
+        "tool": {
+            "driver": {
+                "name": "onnxprobe",
+                "version": __version__,
+                "rules": [_rule(number, rule) for number, rule in enumerate(judgement.rules)],
+            }
+        },
+        "artifacts": [
+            {
+                "location": {"uri": quote(printable(file.name))},
+                "hashes": {"sha-256": file.sha256},
+                "length": file.size_bytes,
+            }
+            for file in judgement.files
+        ],
+        "invocations": [
+            {
+                "executionSuccessful": judgement.complete,
+                "exitCode": judgement.exit_code,
+                "toolExecutionNotifications": [
+                    {"level": "note", "message": {"text": shortened(note, _SENTENCE)}}
+                    for note in notes
+                ],
+            }
+        ],
+        "results": [_result(*each, location) for each in shown],
+        "columnKind": "unicodeCodePoints",
+        "properties": {
+            "verdict": judgement.verdict,
+            "policy": printable(judgement.policy.name),
+            "policySha256": judgement.policy.sha256,
+            "reportSha256": judgement.report,
+        },
+    }
+    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _groups(rule: RuleResult, report: Report) -> Iterator[list[Finding]]:
+    """Yield the findings of a rule, those of tensors that share their measures together."""
+    origins = {each.name: each.shares_with or each.name for each in report.tensors}
+    groups: dict[tuple[str, Verdict], list[Finding]] = {}
+    for finding in rule.findings:
+        key = (origins.get(finding.tensor, finding.tensor), finding.verdict)
+        groups.setdefault(key, []).append(finding)
+    yield from groups.values()
+
+
+def _rule(number: int, rule: RuleResult) -> dict[str, Any]:
+    name = shortened(printable(rule.name), _NAME)
+    found: dict[str, Any] = {
+        "id": _identifier(number),
+        "name": name,
+        "shortDescription": {"text": name},
+        "defaultConfiguration": {"level": rule.severity},
+        "properties": {"verdict": rule.verdict, "passed": rule.passed},
+    }
+    if rule.description:
+        found["fullDescription"] = {"text": shortened(printable(rule.description), _SENTENCE)}
+    return found
+
+
+def _identifier(number: int) -> str:
+    return f"rule-{number + 1}"
+
+
+def _location(report: Report) -> dict[str, Any]:
+    """Return where the model lies: as it was given, if that is below the current folder."""
+    given = PurePath(report.run.paths.get("model", report.model.name))
+    path = report.model.name if given.is_absolute() or ".." in given.parts else given.as_posix()
+    return {
+        "artifactLocation": {"uri": quote(printable(path))},
+        # Code scanning shows nothing without a line.
+        "region": {"startLine": 1},
+    }
+
+
+def _result(
+    number: int, rule: RuleResult, group: Sequence[Finding], location: Mapping[str, Any]
+) -> dict[str, Any]:
+    first = group[0]
+    names = list(dict.fromkeys(finding.tensor for finding in group))
+    others = f" (and {len(names) - 1} tensors that share its measures)" if len(names) > 1 else ""
+    said = "; ".join(finding_text(each, _NAME) for each in group if each.tensor == first.tensor)
+    rule_name = shortened(printable(rule.name), _NAME)
+    result: dict[str, Any] = {
+        "ruleId": _identifier(number),
+        "ruleIndex": number,
+        "level": _LEVELS[first.verdict],
+        "message": {"text": shortened(f"{rule_name}: {said}{others}", _SENTENCE)},
+        "locations": [
+            {
+                "physicalLocation": location,
+                "logicalLocations": [
+                    {
+                        "name": shortened(printable(name), _NAME),
+                        "fullyQualifiedName": shortened(f"graph/{printable(name)}", _NAME),
+                        "kind": "object",
+                    }
+                    for name in names[:MAX_PLACES]
+                ],
+            }
+        ],
+        "partialFingerprints": {"ruleAndTensor/v1": _fingerprint(rule.name, first.tensor)},
+        "properties": {"verdict": first.verdict, "tensors": len(names)},
+    }
+    if first.known:
+        result["baselineState"] = "unchanged"
+    if first.waived is not None:
+        reason = shortened(printable(first.waived), _SENTENCE)
+        result["suppressions"] = [{"kind": "external", "justification": reason}]
+    return result
+
+
+def _fingerprint(*parts: str) -> str:
+    content = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -1,0 +1,371 @@
+"""Verdicts: every kind, every way to soften one, and that worse figures never help."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnxprobe.errors import PolicyError
+from onnxprobe.policy import MEASURES, Judgement, Policy, PolicyFile, judge
+from onnxprobe.policy.verdict import EXIT_CODES
+from onnxprobe.record import (
+    Coverage,
+    DofRecord,
+    Levels,
+    Omission,
+    RankLevels,
+    ReleaseRecord,
+    Report,
+    Share,
+    TensorRecord,
+)
+from tests.reports import report, tensor
+
+TODAY = date(2026, 6, 1)
+
+
+def policy(*rules: dict[str, Any], waivers: list[dict[str, Any]] | None = None) -> PolicyFile:
+    document = {
+        "rule": [{"name": f"rule {n}", "role": "all"} | each for n, each in enumerate(rules)],
+        "waiver": waivers or [],
+    }
+    return PolicyFile(Policy.model_validate(document), "policy.toml", "ef" * 32)
+
+
+def whole(*tensors: TensorRecord, **changes: Any) -> Report:
+    """A report without tensors that were left out."""
+    made = report(*tensors, **changes)
+    coverage = Coverage(tensors=len(tensors), analysed=len(tensors), skipped=[], failed=[])
+    return made.model_copy(update={"coverage": changes.get("coverage", coverage)})
+
+
+def verdict(found: Report, *rules: dict[str, Any], **more: Any) -> str:
+    return judge(found, policy(*rules), TODAY, **more).verdict
+
+
+def changed(name: str, **changes: Any) -> TensorRecord:
+    """A tensor whose Jacobian is another."""
+    base = tensor(name)
+    assert base.jacobian is not None
+    return base.model_copy(update={"jacobian": base.jacobian.model_copy(update=changes)})
+
+
+def test_a_bound_passes_or_fails() -> None:
+    found = whole(tensor())
+    assert verdict(found, {"max": {"rank": 64}}) == "pass"
+    # The worst sample counts, not the median.
+    assert verdict(found, {"max": {"rank": 63}}) == "fail"
+    assert verdict(found, {"max": {"rank_share": 1.0}}) == "pass"
+    assert verdict(found, {"max": {"rank": {"tolerance": 0.01, "value": 52}}}) == "pass"
+    assert verdict(found, {"max": {"rank": {"tolerance": "1e-2", "value": 51}}}) == "fail"
+    assert verdict(found, {"min": {"rank": 64}}) == "pass"
+    assert verdict(found, {"min": {"rank": 65}}) == "fail"
+
+
+def test_between_the_ends_it_is_inconclusive() -> None:
+    found = whole(tensor())
+
+    def share(value: float) -> dict[str, Any]:
+        return {"max": {"recoverable_share": {"noise": 0.1, "value": value}}}
+
+    assert verdict(found, share(0.62)) == "pass"
+    assert verdict(found, share(0.5)) == "inconclusive"
+    assert verdict(found, share(0.36)) == "fail"
+
+
+@pytest.mark.parametrize("noise", ["0.1", "1e-1", 0.1, "0.10"])
+def test_a_level_of_noise_is_known_however_it_is_spelled(noise: str | float) -> None:
+    rule = {"max": {"recoverable_share": {"noise": noise, "value": 0.7}}}
+    assert verdict(whole(tensor()), rule) == "pass"
+
+
+def test_a_noise_that_was_not_measured_is_asked_for() -> None:
+    rule = {"max": {"recoverable_share": {"noise": 3, "value": 1}}}
+    judgement = judge(whole(tensor()), policy(rule), TODAY)
+    assert judgement.verdict == "inconclusive"
+    assert judgement.rules[0].findings[0].reason == (
+        "the report has no figures at noise 3: --noise adds them"
+    )
+
+
+def test_lower_bounds_fail_a_rule_and_never_pass_one() -> None:
+    rank = RankLevels(min=60, median=62.5, max=64, at_least=True)
+    found = whole(changed("a", rank=rank))
+    assert verdict(found, {"max": {"rank": 63}}) == "fail"
+    assert verdict(found, {"max": {"rank": 1000}}) == "inconclusive"
+    saturated = DofRecord(value=21.0, ceiling=22, share=0.8, status="saturated", samples=23)
+    found = whole(tensor("a", dof=saturated))
+    assert verdict(found, {"max": {"dof": 20}}) == "fail"
+    assert verdict(found, {"max": {"dof": 1000}}) == "inconclusive"
+    partial = changed("a", complete=False)
+    levels = Levels(min=1.0, median=2.0, max=3.0)
+    partial.release[0] = ReleaseRecord(noise="0.1", s=0.1, bits=levels)
+    found = whole(partial)
+    assert verdict(found, {"max": {"bits": {"noise": 0.1, "value": 2}}}) == "fail"
+    assert verdict(found, {"max": {"bits": {"noise": 0.1, "value": 4}}}) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("kind", "assumed", "advice"),
+    [
+        ("isotropic", False, "give --data"),
+        ("image", True, "the range of the pixels was assumed"),
+    ],
+)
+def test_a_weak_prior_never_passes_a_rule(kind: str, assumed: bool, advice: str) -> None:
+    prior = report().prior
+    assert prior is not None
+    weak = prior.model_copy(update={"kind": kind, "range_assumed": assumed})
+    found = whole(tensor(), prior=weak)
+    rule = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.99}}}
+    judgement = judge(found, policy(rule), TODAY)
+    assert judgement.verdict == "inconclusive"
+    assert advice in judgement.rules[0].findings[0].reason
+    fails = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.1}}}
+    assert verdict(found, fails) == "fail"
+    bound = {"min": {"van_trees_share": {"noise": 0.1, "value": 0.0}}}
+    assert verdict(found, bound) == "inconclusive"
+    assert verdict(whole(tensor(), prior=None), rule) == "inconclusive"
+    founded = prior.model_copy(update={"kind": "image"})
+    assert verdict(whole(tensor(), prior=founded), rule) == "pass"
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["independent", "piecewise constant", "not differentiable", "not repeatable", "non-finite"],
+)
+def test_a_jacobian_that_tells_nothing_passes_nothing(status: str) -> None:
+    found = whole(changed("a", status=status))
+    for measure in ("rank", "rank_share", "noise_for_5_percent"):
+        assert verdict(found, {"max": {measure: 1000}}) == "inconclusive"
+    without = whole(tensor("a", jacobian=None))
+    assert verdict(without, {"max": {"rank": 1000}}) == "inconclusive"
+
+
+def test_what_is_not_comparable_is_inconclusive() -> None:
+    found = whole(changed("a", not_comparable=["stable_rank"]))
+    assert verdict(found, {"max": {"stable_rank": 1000}}) == "inconclusive"
+    assert verdict(whole(tensor()), {"max": {"stable_rank": 4}}) == "pass"
+    assert verdict(whole(tensor()), {"max": {"stable_rank": 3.9}}) == "fail"
+
+
+def test_no_noise_is_enough_is_inconclusive() -> None:
+    rule = {"max": {"noise_for_5_percent": 100}}
+    assert verdict(whole(tensor(noise_for_5_percent=None)), rule) == "inconclusive"
+    assert verdict(whole(tensor()), rule) == "pass"
+    assert verdict(whole(tensor()), {"max": {"noise_for_5_percent": 4}}) == "fail"
+
+
+def test_error_bounds_are_bounded_from_below() -> None:
+    release = ReleaseRecord(
+        noise="0.1", s=0.1, van_trees_mse=0.5, van_trees_share=0.8, unbiased_mse=0.25,
+        dfil=Levels(min=3.0, median=3.5, max=4.0),
+    )  # fmt: skip
+    found = whole(tensor(release=[release]))
+    for measure, value in (
+        ("van_trees_mse", 0.5),
+        ("van_trees_share", 0.8),
+        ("unbiased_mse", 0.25),
+    ):
+        assert verdict(found, {"min": {measure: {"noise": 0.1, "value": value}}}) == "pass"
+        assert verdict(found, {"min": {measure: {"noise": 0.1, "value": value + 0.1}}}) == "fail"
+    assert verdict(found, {"max": {"dfil": {"noise": 0.1, "value": 4}}}) == "pass"
+    assert verdict(found, {"max": {"dfil": {"noise": 0.1, "value": 3.9}}}) == "fail"
+
+
+def test_warnings_do_not_fail() -> None:
+    rule = {"max": {"rank": 1}, "severity": "warning"}
+    judgement = judge(whole(tensor()), policy(rule), TODAY)
+    assert (judgement.verdict, judgement.exit_code) == ("warn", 0)
+
+
+def test_the_worst_verdict_counts() -> None:
+    passing, failing = {"max": {"rank": 64}}, {"max": {"rank": 1}}
+    warning = failing | {"severity": "warning"}
+    open_rule = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.5}}}
+    absent = {"role": "output", "max": {"rank": 1}, "optional": True}
+    found = whole(tensor())
+    cases: list[tuple[list[dict[str, Any]], str, int]] = [
+        ([absent], "not applicable", 0),
+        ([absent, passing], "pass", 0),
+        ([passing, warning], "warn", 0),
+        ([passing, warning, open_rule], "inconclusive", 4),
+        ([passing, warning, open_rule, failing], "fail", 1),
+    ]
+    for rules, expected, code in cases:
+        judgement = judge(found, policy(*rules), TODAY)
+        assert (judgement.verdict, judgement.exit_code) == (expected, code)
+    assert EXIT_CODES == {"pass": 0, "warn": 0, "not applicable": 0, "fail": 1, "inconclusive": 4}
+
+
+def test_incomplete_analyses_never_pass() -> None:
+    run = report().run.model_copy(update={"interrupted": "interrupted"})
+    found = whole(tensor(), run=run)
+    assert verdict(found, {"max": {"rank": 64}}) == "inconclusive"
+    assert verdict(found, {"max": {"rank": 1}}) == "fail"
+    failed = Coverage(
+        tensors=2, analysed=1, skipped=[], failed=[Omission(name="b", reason="it crashed")]
+    )
+    found = whole(tensor(), coverage=failed)
+    judgement = judge(found, policy({"tensors": "relu", "max": {"rank": 64}}), TODAY)
+    assert (judgement.verdict, judgement.complete) == ("inconclusive", False)
+    assert judgement.notes == ["the analysis was not complete: 1 tensors failed"]
+
+
+def test_what_was_not_analysed_is_inconclusive_unless_no_input_reaches_it() -> None:
+    skipped = Coverage(
+        tensors=3, analysed=1, failed=[],
+        skipped=[
+            Omission(name="text", reason="a string tensor"),
+            Omission(name="size", reason="constant: no input reaches it", constant=True),
+        ],
+    )  # fmt: skip
+    found = whole(tensor(), coverage=skipped)
+    judgement = judge(found, policy({"max": {"rank": 64}}), TODAY)
+    (finding,) = judgement.rules[0].findings
+    assert (finding.tensor, finding.verdict) == ("text", "inconclusive")
+    assert finding.reason == "it was not analysed: a string tensor"
+    only = policy({"tensors": "size", "role": "all", "max": {"rank": 0}})
+    assert judge(found, only, TODAY).verdict == "not applicable"
+
+
+def test_waivers_count_until_they_end() -> None:
+    waiver = {"rule": "rule 0", "tensors": ["re*"], "reason": "known", "expires": TODAY}
+    rule = {"max": {"rank": 1}}
+
+    def judged(**changes: Any) -> Judgement:
+        return judge(whole(tensor()), policy(rule, waivers=[waiver | changes]), TODAY)
+
+    waived = judged()
+    assert (waived.verdict, waived.exit_code, waived.notes) == ("warn", 0, [])
+    assert waived.rules[0].findings[0].waived == "known (until 2026-06-01)"
+    late = judged(expires=date(2026, 5, 31))
+    assert late.verdict == "fail"
+    assert late.notes == ["the waiver of 'rule 0' ended on 2026-05-31"]
+    other = judged(tensors=["other"])
+    assert other.verdict == "fail"
+    assert other.notes == ["the waiver of 'rule 0' until 2026-06-01 was not needed"]
+    assert judged(tensors=None).verdict == "warn"
+
+
+def test_only_regressions_fail_beside_a_baseline() -> None:
+    rule = {"max": {"rank": 60}}
+    found = whole(tensor("a"), tensor("b"))
+    worse = whole(changed("a", rank=RankLevels(min=1, median=2, max=62)), tensor("b"))
+    judgement = judge(found, policy(rule), TODAY, worse)
+    by_name = {each.tensor: each for each in judgement.rules[0].findings}
+    assert (by_name["a"].verdict, by_name["a"].known) == ("fail", False)
+    assert by_name["a"].reason == "the baseline had 62"
+    assert (by_name["b"].verdict, by_name["b"].known) == ("warn", True)
+    assert verdict(found, rule, baseline=found) == "warn"
+    met = whole(changed("a", rank=RankLevels(min=1, median=2, max=60)), tensor("b"))
+    assert verdict(found, rule, baseline=met) == "fail"
+    assert verdict(found, rule, baseline=whole(tensor("b"))) == "fail"
+
+
+def test_tensors_are_selected_by_name_glob_operator_role_and_cut() -> None:
+    names = ["/a/b/conv", "a[0]", "a0", "logits"]
+    graph = {
+        "/a/b/conv": ["image"],
+        "a[0]": ["/a/b/conv"],
+        "a0": ["image"],
+        "logits": ["a[0]", "a0"],
+    }
+    tensors = [tensor(name, op_type=f"Op{n}") for n, name in enumerate(names)]
+    found = whole(*tensors, graph=graph)
+
+    def chosen(**rule: Any) -> list[str]:
+        named = {"name": "r", "max": {"rank": 64}} | rule
+        document = {"rule": [named]}
+        file = PolicyFile(Policy.model_validate(document), "p", "ef" * 32)
+        return judge(found, file, TODAY).rules[0].tensors
+
+    assert chosen(tensors=["a[0]"]) == ["a[0]"]
+    assert chosen(tensors=["a[0-9]"]) == ["a0"]
+    assert chosen(tensors=["/a*conv"]) == ["/a/b/conv"]
+    assert chosen(op_types=["Op[12]"]) == ["a[0]", "a0"]
+    assert chosen(role="output") == ["logits"]
+    assert chosen(role="all") == names
+    assert chosen(role="all", exclude=["a*"]) == ["/a/b/conv", "logits"]
+    assert chosen(after=["a[0]"]) == ["a[0]", "logits"]
+    assert chosen(after=["image"]) == names
+    assert chosen(after=["a0"], tensors=["log*"]) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"tensors": "rleu"}, r"matches no tensor of the model \(did you mean 'relu'\?\)"),
+        ({"op_types": "Gemm"}, "matches no tensor of the model, and is not optional"),
+        ({"role": "output"}, "matches no tensor"),
+        ({"after": "rleu"}, r"names the cut 'rleu', which the model has not \(did you mean"),
+    ],
+)
+def test_a_rule_that_matches_nothing_is_an_error(rule: dict[str, Any], sentence: str) -> None:
+    found = whole(tensor(), graph={"relu": ["image"]})
+    with pytest.raises(PolicyError, match=sentence):
+        verdict(found, {"max": {"rank": 1}} | rule)
+    if "after" not in rule:
+        optional = {"max": {"rank": 1}, "optional": True} | rule
+        assert verdict(found, optional) == "not applicable"
+
+
+def test_a_cut_needs_a_report_that_knows_the_graph() -> None:
+    with pytest.raises(PolicyError, match="this report does not tell; analyse the model again"):
+        verdict(whole(tensor()), {"after": "relu", "max": {"rank": 1}})
+
+
+RANKS = st.integers(0, 64)
+SHARES = st.floats(0, 1)
+
+
+@given(
+    rank=RANKS, more=RANKS, low=SHARES, width=SHARES, worse=SHARES, at_least=st.booleans(),
+    limit=SHARES, kind=st.sampled_from(["data", "image", "isotropic"]), side=st.booleans(),
+)  # fmt: skip
+def test_worse_figures_never_turn_a_fail_into_a_pass(
+    rank: int, more: int, low: float, width: float, worse: float, at_least: bool, limit: float,
+    kind: str, side: bool,
+) -> None:  # fmt: skip
+    """Raising what is bounded from above, or lowering what is bounded from below."""
+    prior = report().prior
+    assert prior is not None
+
+    def found(extra_rank: int, extra: float) -> Report:
+        levels = RankLevels(min=0, median=1, max=rank + extra_rank, at_least=at_least)
+        made = changed("a", rank=levels)
+        share = Share(low=min(1, low + extra), high=min(1, low + width + extra))
+        error = max(0.0, 1 - low - extra)
+        made.release[0] = ReleaseRecord(
+            noise="0.1", s=0.1, recoverable=share, van_trees_share=error
+        )
+        return whole(made, prior=prior.model_copy(update={"kind": kind}))
+
+    bounds = (
+        {"max": {"rank_share": limit, "recoverable_share": {"noise": 0.1, "value": limit}}}
+        if side
+        else {"min": {"van_trees_share": {"noise": 0.1, "value": limit}}}
+    )
+    order = ["pass", "inconclusive", "fail"]
+    before, after = verdict(found(0, 0.0), bounds), verdict(found(more, worse), bounds)
+    assert order.index(after) >= order.index(before)
+
+
+def test_the_worst_finding_comes_first() -> None:
+    found = whole(changed("a", rank=RankLevels(min=1, median=2, max=5)), tensor("b"))
+    judgement = judge(found, policy({"max": {"rank": 1}}), TODAY)
+    assert [each.tensor for each in judgement.rules[0].findings] == ["b", "a"]
+
+
+def test_every_measure_can_be_read_of_any_tensor() -> None:
+    for made in (tensor(), tensor(jacobian=None, dof=None, release=[])):
+        for name, measure in MEASURES.items():
+            bound = {"value": 0.0} | ({"noise": 0.1} if measure.needs_noise else {})
+            for side in ("max", "min"):
+                assert verdict(whole(made), {side: {name: bound}}) in {
+                    "pass", "fail", "inconclusive",
+                }  # fmt: skip
