@@ -19,6 +19,7 @@ from onnxprobe.record import (
 
 __all__ = [
     "ActivationAnswer",
+    "Attained",
     "CatalogueEntry",
     "DerivationAnswer",
     "JacobianAnswer",
@@ -113,12 +114,21 @@ class SourceAnswer(_Message):
     prior: PriorRecord | None
 
 
+class Attained(_Message):
+    """What ridge regression attains at a level of release noise."""
+
+    noise: str
+    s: float | None
+    share: float | None
+
+
 class ActivationAnswer(_Message):
     """One tensor over the samples."""
 
     name: str
     activations: ActivationRecord
     dof: DofRecord
+    attained: list[Attained] = Field(default_factory=list)
     rounding: dict[str, float] = Field(
         description="By float format, the mean square of its rounding error."
     )

@@ -73,6 +73,7 @@ class Measure:
 
 _MORE_DIRECTIONS = "it was seen through some directions only: --directions all tells"
 _UNKNOWN = "the report has no figure for it"
+_UNMEASURED = "its Jacobian was not measured"
 # By status of a Jacobian, why it tells nothing.
 _SILENT = {
     "independent": "it does not depend on the source, and what it tells of other inputs was not "
@@ -111,13 +112,17 @@ def _point(value: float | None, reason: str = _UNKNOWN) -> Reading:
 def _of_jacobian(read: Callable[[Question, JacobianRecord], Reading]) -> _Reader:
     def guarded(question: Question) -> Reading:
         jacobian = question.tensor.jacobian
-        if jacobian is None:
-            return Reading(None, None, "its Jacobian was not measured")
-        if jacobian.status in _SILENT:
-            return Reading(None, None, _SILENT[jacobian.status])
+        if jacobian is None or (reason := _silence(question)):
+            return Reading(None, None, reason if jacobian else _UNMEASURED)
         return read(question, jacobian)
 
     return guarded
+
+
+def _silence(question: Question) -> str:
+    """Say why the Jacobian of a tensor tells nothing, if so."""
+    jacobian = question.tensor.jacobian
+    return _UNMEASURED if jacobian is None else _SILENT.get(jacobian.status, "")
 
 
 def _rank_in(unit: Callable[[JacobianRecord], int]) -> _Reader:
@@ -167,15 +172,16 @@ def _dof(name: str) -> _Reader:
 
 
 def _release(read: _ReleaseReader) -> _Reader:
-    def found(question: Question, _: JacobianRecord) -> Reading:
-        noise = question.noise
-        for each in question.tensor.release:
-            if same_noise(each.noise, noise):
-                # Nothing stands out of a tensor of zeros.
-                return read(question, each) if each.s is not None else _point(0.0)
-        return Reading(None, None, f"the report has no figures at noise {noise}: --noise adds them")
+    return _of_jacobian(lambda question, _: _at_noise(read, question))
 
-    return _of_jacobian(found)
+
+def _at_noise(read: _ReleaseReader, question: Question) -> Reading:
+    for each in question.tensor.release:
+        if same_noise(each.noise, question.noise):
+            # Nothing stands out of a tensor of zeros.
+            return read(question, each) if each.s is not None else _point(0.0)
+    missing = f"the report has no figures at noise {question.noise}: --noise adds them"
+    return Reading(None, None, missing)
 
 
 def _unfounded(report: Report) -> str:
@@ -200,10 +206,13 @@ def _founded(question: Question, low: float, high: float) -> Reading:
 
 
 def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
-    share = release.recoverable
-    if share is None:
-        return _point(None)
-    found = _founded(question, share.low, share.high)
+    share, attained = release.recoverable, release.attained
+    silence = _silence(question)
+    # What a reconstruction attains is recoverable, whatever can be predicted.
+    if share is None or silence:
+        return Reading(attained, None, silence or _UNKNOWN)
+    attained = attained or 0.0
+    found = _founded(question, max(share.low, attained), max(share.high, attained))
     return found if found.reason else Reading(found.low, found.high, _MORE_DIRECTIONS)
 
 
@@ -253,8 +262,9 @@ def _needed_noise(question: Question, _: JacobianRecord) -> Reading:
 
 MEASURES: dict[str, Measure] = {
     "recoverable_share": Measure(
-        _release(_recoverable_share),
-        "share of the input's variance that an attacker recovers at this release noise",
+        lambda question: _at_noise(_recoverable_share, question),
+        "share of the input's variance that an attacker recovers at this release noise: the larger "
+        "of what is predicted and what a reconstruction attained",
         needs_noise=True,
     ),
     "recoverable_dof": Measure(

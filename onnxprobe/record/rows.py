@@ -62,6 +62,7 @@ def tensor_row(tensor: TensorRecord) -> Row:
         row[f"s_at_{release.noise}"] = release.s
         row[f"recoverable_low_at_{release.noise}"] = shares.low if shares else None
         row[f"recoverable_high_at_{release.noise}"] = shares.high if shares else None
+        row[f"attained_at_{release.noise}"] = release.attained
         row[f"bits_at_{release.noise}"] = _median(release.bits)
         row[f"van_trees_mse_at_{release.noise}"] = release.van_trees_mse
         row[f"dfil_at_{release.noise}"] = _median(release.dfil)

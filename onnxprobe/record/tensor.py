@@ -154,6 +154,11 @@ class ReleaseRecord(Record):
     recoverable: Share | None = Field(
         None, description="Share of the source's variance, at the sample where it is largest."
     )
+    attained: float | None = Field(
+        None,
+        description="Share of the source's variance that ridge regression from the noisy tensor "
+        "recovers of samples that it has not seen: a floor, attained by a closed formula.",
+    )
     recoverable_dof: Levels | None = None
     bits: Levels | None = None
     van_trees_mse: float | None = Field(

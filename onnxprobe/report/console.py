@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from onnxprobe.record import JacobianRecord, Report, TensorRecord
+from onnxprobe.record import JacobianRecord, ReleaseRecord, Report, TensorRecord
 from onnxprobe.report.text import percent, printable, shape_text, shortened, significant
 
 __all__ = ["print_report"]
@@ -142,9 +142,18 @@ def _cells(
     yield _rank(tensor.jacobian, wide=wide, marked=marked)
     yield Text(_stable_rank(tensor.jacobian))
     for index in shown:
-        share = tensor.release[index].recoverable if index < len(tensor.release) else None
-        yield Text(percent(share.low, share.high) if share else "–")
+        yield _share(tensor.release[index] if index < len(tensor.release) else None, wide=wide)
     yield Text(tensor.status, _STYLES.get(tensor.status, "yellow"))
+
+
+def _share(release: ReleaseRecord | None, *, wide: bool) -> Text:
+    """What is predicted to be recoverable, and in brackets what was recovered."""
+    share = release.recoverable if release else None
+    cell = Text(percent(share.low, share.high) if share else "–")
+    if release is not None and release.attained is not None:
+        attained = percent(release.attained, release.attained)
+        cell.append(f"{' ' if wide else chr(10)}({attained})", "dim")
+    return cell
 
 
 def _dof(tensor: TensorRecord, *, wide: bool) -> Text:
@@ -246,6 +255,10 @@ def _print_assumptions(report: Report, console: Console) -> None:
             f"({prior.directions} direction{'' if prior.directions == 1 else 's'}{share})."
         )
         _say(console, sentence)
+    if any(each.attained is not None for tensor in report.tensors for each in tensor.release):
+        _say(
+            console, "In brackets: what ridge regression recovers of samples that it has not seen."
+        )
     for sentence in report.assumptions:
         _say(console, f"Assumed: {printable(sentence)}")
 

@@ -1,5 +1,6 @@
 """What a spectrum means: recoverability, bounds on attackers, release noise."""
 
+from onnxprobe.risk.attained import MAX_SAMPLES, RidgeFloor, ridge_floor
 from onnxprobe.risk.bounds import (
     Estimate,
     dfil,
@@ -27,11 +28,13 @@ from onnxprobe.risk.release_noise import (
 )
 
 __all__ = [
+    "MAX_SAMPLES",
     "Estimate",
     "FloatFormat",
     "NumberFormat",
     "Range",
     "ReleaseNoise",
+    "RidgeFloor",
     "bits",
     "dfil",
     "equivalent_noise",
@@ -42,6 +45,7 @@ __all__ = [
     "parse_release_noise",
     "recoverability",
     "recoverable_dof",
+    "ridge_floor",
     "rounding_moment",
     "sigma_bound",
     "unbiased_error_bound",

@@ -83,6 +83,21 @@ def test_a_level_of_noise_is_known_however_it_is_spelled(noise: str | float) -> 
     assert verdict(whole(tensor()), rule) == "pass"
 
 
+def test_what_a_reconstruction_attains_counts_whatever_is_predicted() -> None:
+    def found(attained: float, **changes: Any) -> Report:
+        made = changed("a", **changes)
+        share = Share(low=0.1, high=0.2)
+        made.release[0] = ReleaseRecord(noise="0.1", s=0.1, recoverable=share, attained=attained)
+        return whole(made)
+
+    rule = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.3}}}
+    assert verdict(found(0.25), rule) == "pass"
+    assert verdict(found(0.35), rule) == "fail"
+    # Where no derivative tells anything, it can still fail a rule, and never pass one.
+    assert verdict(found(0.35, status="piecewise constant"), rule) == "fail"
+    assert verdict(found(0.0, status="piecewise constant"), rule) == "inconclusive"
+
+
 def test_a_noise_that_was_not_measured_is_asked_for() -> None:
     rule = {"max": {"recoverable_share": {"noise": 3, "value": 1}}}
     judgement = judge(whole(tensor()), policy(rule), TODAY)

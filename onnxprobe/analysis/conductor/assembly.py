@@ -7,13 +7,14 @@ from datetime import datetime
 from onnxprobe.analysis.conductor.findings import Findings
 from onnxprobe.analysis.conductor.selfcheck import check_ranks
 from onnxprobe.analysis.configuration import Configuration
-from onnxprobe.analysis.messages import CatalogueEntry, Layout
+from onnxprobe.analysis.messages import ActivationAnswer, CatalogueEntry, JacobianAnswer, Layout
 from onnxprobe.record import (
     Coverage,
     DofRecord,
     ExecutionRecord,
     JacobianRecord,
     Omission,
+    ReleaseRecord,
     Report,
     RunRecord,
     SourceRecord,
@@ -146,9 +147,19 @@ def _tensor(findings: Findings, entry: CatalogueEntry) -> TensorRecord | str:
         activations=measured.activations,
         dof=dof,
         jacobian=jacobian,
-        release=found.release.get(stand_in, []) if found else [],
+        release=_release(found, measured),
         noise_for_5_percent=found.noise_for_5_percent.get(stand_in) if found else None,
     )
+
+
+def _release(found: JacobianAnswer | None, measured: ActivationAnswer) -> list[ReleaseRecord]:
+    """Put together what the Jacobian predicts and what a reconstruction attains."""
+    predicted = found.release.get(measured.name, []) if found else []
+    by_noise = {record.noise: record.model_copy() for record in predicted}
+    for each in measured.attained:
+        record = by_noise.setdefault(each.noise, ReleaseRecord(noise=each.noise, s=each.s))
+        record.attained = each.share
+    return [*by_noise.values()]
 
 
 def _jacobian(

@@ -8,10 +8,17 @@ from typing import get_args
 
 import numpy as np
 
-from onnxprobe.analysis.messages import ActivationAnswer, Layout, Part
+from onnxprobe.analysis.messages import ActivationAnswer, Attained, Layout, Part
+from onnxprobe.analysis.worker.scale import Scale
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.record import ActivationRecord, DofRecord, SpectrumRecord, Status
-from onnxprobe.risk import FloatFormat, rounding_moment
+from onnxprobe.risk import (
+    MAX_SAMPLES,
+    FloatFormat,
+    parse_release_noise,
+    ridge_floor,
+    rounding_moment,
+)
 from onnxprobe.spectrum import (
     Magnitudes,
     Spectrum,
@@ -31,6 +38,7 @@ __all__ = ["Moments", "dof_record", "measure_activations", "spectrum_record"]
 
 # Values of a spectrum that the report keeps.
 SPECTRUM_VALUES = 32
+_SOURCE_GRAM = "source gram"
 # Integers beyond 2²⁴ and doubles lose digits in float32.
 _WIDE = frozenset({"float64", "int32", "int64", "uint32", "uint64"})
 
@@ -93,6 +101,7 @@ def measure_activations(
     Returns:
         An answer per tensor.
     """
+    _note_source(study)
     names = [layout.name for layout in layouts]
     batched = all(layout.batched for layout in layouts)
     runner = study.runner(study.session(names, batched=batched), layouts, batched=batched)
@@ -154,8 +163,38 @@ def _answer(study: Study, layout: Layout, sums: Moments) -> ActivationAnswer:
     epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
     dof = dof_record(sums, study.configuration.tolerance, epsilon)
     return ActivationAnswer(
-        name=layout.name, activations=activations, dof=dof, rounding=sums.rounding
+        name=layout.name,
+        activations=activations,
+        dof=dof,
+        attained=_attained(study, sums),
+        rounding=sums.rounding,
     )
+
+
+def _attained(study: Study, sums: Moments) -> list[Attained]:
+    """Reconstruct the source from the tensor, as it would be released."""
+    inputs = study.cache.get(_SOURCE_GRAM)
+    if inputs is None or not sums.magnitudes.is_finite:
+        return []
+    scale = Scale(sums.magnitudes.rms, sums.max_abs, sums.rounding)
+    levels = {text: scale.noise(parse_release_noise(text)) for text in study.configuration.noise}
+    noises = [(level or 0.0) * scale.rms for level in levels.values()]
+    used = slice(min(sums.samples, MAX_SAMPLES))
+    found = ridge_floor(sums.gram[used, used], inputs[used, used], [s**2 for s in noises])
+    shares = [None] * len(levels) if found is None else found.r2
+    return [
+        Attained(noise=text, s=level, share=share)
+        for (text, level), share in zip(levels.items(), shares, strict=True)
+    ]
+
+
+def _note_source(study: Study) -> None:
+    """Keep the inner products of the source's values, which every tensor is held against."""
+    if _SOURCE_GRAM in study.cache or not study.source_names:
+        return
+    matrix = study.source_matrix()
+    is_finite = bool(np.isfinite(matrix).all())
+    study.cache[_SOURCE_GRAM] = centred_gram(matrix) if is_finite else None
 
 
 def dof_record(sums: Moments, tolerance: float, epsilon: float) -> DofRecord:

@@ -19,7 +19,8 @@ from onnxprobe.analysis.messages import (
 )
 from onnxprobe.analysis.worker.derivation import derive_tensors
 from onnxprobe.analysis.worker.reading import Reading, jacobian_record, read_observation
-from onnxprobe.analysis.worker.release import Scale, noise_for_target, release_records
+from onnxprobe.analysis.worker.release import noise_for_target, release_records
+from onnxprobe.analysis.worker.scale import Scale
 from onnxprobe.analysis.worker.source import source_directions
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.survey import relative_difference
