@@ -12,12 +12,15 @@ import click
 from onnxprobe.cli import signals
 from onnxprobe.cli.analyze import analyze
 from onnxprobe.cli.check import check
+from onnxprobe.cli.compare import compare
 from onnxprobe.cli.derive import derive
 from onnxprobe.cli.doctor import doctor
 from onnxprobe.cli.expose import expose
 from onnxprobe.cli.inspect import inspect
 from onnxprobe.cli.ops import ops
 from onnxprobe.cli.schema import schema
+from onnxprobe.cli.track import track
+from onnxprobe.cli.verify import verify
 from onnxprobe.errors import DataError, OnnxProbeError, RunError
 from onnxprobe.version import __version__
 
@@ -45,12 +48,15 @@ def cli(debug: bool) -> None:
 
 cli.add_command(analyze)
 cli.add_command(check)
+cli.add_command(compare)
 cli.add_command(derive)
 cli.add_command(doctor)
 cli.add_command(expose)
 cli.add_command(inspect)
 cli.add_command(ops)
 cli.add_command(schema)
+cli.add_command(track)
+cli.add_command(verify)
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from onnxprobe.analysis.conductor import Conclusion, Workplace
     from onnxprobe.analysis.conductor.request import Subject
     from onnxprobe.analysis.configuration import Configuration
+    from onnxprobe.record import Report
 
-__all__ = ["measure", "settle"]
+__all__ = ["measure", "measure_as", "reported", "settle"]
 
 
 def measure(model: Path, options: dict[str, Any], noise: Sequence[str] = ()) -> Conclusion:
@@ -47,6 +48,58 @@ def measure(model: Path, options: dict[str, Any], noise: Sequence[str] = ()) -> 
     # Whoever has interrupted the analysis waits for what was found.
     signals.hold()
     return conclusion
+
+
+def reported(path: Path, options: dict[str, Any]) -> Report:
+    """Read a report, or make one of a model.
+
+    Args:
+        path: A ``.json`` report, or a model.
+        options: Those of `analysis_options`, and ``quiet``.
+
+    Returns:
+        The report, complete.
+    """
+    from onnxprobe.record import Report
+
+    if path.suffix.lower() == ".json":
+        return Report.read(path)
+    return _whole(measure(path, options), options)
+
+
+def measure_as(claimed: Report, model: Path, options: dict[str, Any]) -> Report:
+    """Analyse a model with the options of a report.
+
+    Args:
+        claimed: The report.
+        model: The model's file.
+        options: Data, device and limits; what is not given is as the report says.
+
+    Returns:
+        The new report, complete.
+
+    Raises:
+        DataError: If this version does not know an option of the report.
+    """
+    from onnxprobe.analysis.arguments import configure
+    from onnxprobe.analysis.conductor import conduct
+    from onnxprobe.cli.progress import progress_bar
+
+    asked = dict(claimed.run.configuration)
+    for name in ("device", "memory_bytes", "timeout_s", "unit_timeout_s"):
+        asked[name] = options[name] if options[name] is not None else asked.get(name)
+    with progress_bar(shown=not options["quiet"]) as progress:
+        conclusion = conduct(model, _data(options["data"]), configure(**asked), progress)
+    return _whole(conclusion, options)
+
+
+def _whole(conclusion: Conclusion, options: dict[str, Any]) -> Report:
+    """Return the report of an analysis; raise what cut it short."""
+    settle(conclusion, delivered=conclusion.cause is None, quiet=options["quiet"])
+    signals.rearm()
+    if conclusion.cause is not None:
+        raise conclusion.cause
+    return conclusion.report
 
 
 def settle(conclusion: Conclusion, *, delivered: bool, quiet: bool) -> None:

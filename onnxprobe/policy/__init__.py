@@ -1,15 +1,19 @@
-"""Policies: thresholds that turn measures of a report into a verdict."""
+"""What reports amount to: verdicts under a policy, comparisons, trajectories."""
 
+from onnxprobe.policy.comparison import Comparison, Difference, compare
 from onnxprobe.policy.judging import judge, report_digest
 from onnxprobe.policy.language import Bound, Policy, Rule, Waiver
 from onnxprobe.policy.measures import MEASURES, Measure
 from onnxprobe.policy.parsing import PolicyFile, read_policy, shipped_policies
+from onnxprobe.policy.trajectory import Series, Trajectory, follow
 from onnxprobe.policy.verdict import EXIT_CODES, Finding, Judgement, RuleResult, Verdict
 
 __all__ = [
     "EXIT_CODES",
     "MEASURES",
     "Bound",
+    "Comparison",
+    "Difference",
     "Finding",
     "Judgement",
     "Measure",
@@ -17,8 +21,12 @@ __all__ = [
     "PolicyFile",
     "Rule",
     "RuleResult",
+    "Series",
+    "Trajectory",
     "Verdict",
     "Waiver",
+    "compare",
+    "follow",
     "judge",
     "read_policy",
     "report_digest",

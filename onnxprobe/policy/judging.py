@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Literal
 
+from onnxprobe.policy.alignment import align
 from onnxprobe.policy.language import Bound, Rule, Waiver
 from onnxprobe.policy.measures import MEASURES, Question, Reading
 from onnxprobe.policy.parsing import PolicyFile
@@ -103,7 +104,7 @@ def _judge_rule(
 ) -> RuleResult:
     selection = select_tensors(report, rule)
     names = [tensor.name for tensor in selection.analysed]
-    older = {tensor.name: tensor for tensor in baseline.tensors} if baseline else {}
+    older = {pair.one.name: pair.other for pair in align(report, baseline)} if baseline else {}
     findings, passed = [], 0
     for tensor in selection.analysed:
         for finding in _judge_tensor(report, rule, tensor):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from onnxprobe.errors import DataError
 from onnxprobe.record import Report
+from onnxprobe.record.base import Record
 from onnxprobe.report.text import printable
 
-__all__ = ["FORMATS", "file_format", "render_csv", "render_json"]
+__all__ = ["FORMATS", "file_format", "plain_json", "render_csv", "render_json"]
 
 # A spreadsheet computes what starts like this.
 _FORMULA_STARTS = ("=", "+", "-", "@")
@@ -27,7 +28,19 @@ def render_json(report: Report) -> bytes:
     Returns:
         UTF-8, keys in the order of the schema.
     """
-    plain = report.model_dump(mode="json")
+    return plain_json(report)
+
+
+def plain_json(record: Record) -> bytes:
+    """Render a record as strict JSON.
+
+    Args:
+        record: Any record.
+
+    Returns:
+        UTF-8, keys in the order of the schema.
+    """
+    plain = record.model_dump(mode="json")
     # Names may hold lone surrogates; escaped, they survive.
     return json.dumps(plain, indent=1, allow_nan=False).encode() + b"\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TypeAlias
 from onnxprobe.errors import DataError
 from onnxprobe.policy import Judgement
 from onnxprobe.record import Report
-from onnxprobe.report.formats import render_csv, render_json
+from onnxprobe.report.formats import plain_json, render_csv, render_json
 
 __all__ = ["VERDICT_FORMATS", "verdict_formats"]
 
@@ -19,9 +18,7 @@ Renderer: TypeAlias = Callable[[tuple[Judgement, Report]], bytes]
 
 
 def _render_verdict(content: tuple[Judgement, Report]) -> bytes:
-    plain = content[0].model_dump(mode="json")
-    # Names may hold lone surrogates; escaped, they survive.
-    return json.dumps(plain, indent=1, allow_nan=False).encode() + b"\n"
+    return plain_json(content[0])
 
 
 def _of_report(render: Callable[[Report], bytes]) -> Renderer:

@@ -1,0 +1,193 @@
+"""What two reports say differently, and which differences noise does not explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from onnxprobe.policy.alignment import Pair, align
+from onnxprobe.policy.measures import MEASURES, Question, Reading, same_noise
+from onnxprobe.record import Levels, Report, TensorRecord
+from onnxprobe.record.base import Record
+
+__all__ = ["Comparison", "Difference", "compare"]
+
+# Two runs of equal numbers in another order differ by less than this.
+_STEADY = 1e-3
+_SCALARS = ("rank", "rank_share", "stable_rank", "effective_rank", "dof", "dof_share", "dof_rank")
+_BY_NOISE = ("recoverable_share", "recoverable_dof", "bits")
+# Options that figures depend on, beside the data.
+_OPTIONS = ("directions", "samples", "tolerance", "prior", "jacobian", "step", "seed", "wrt")
+
+
+class Difference(Record):
+    """One measure of a tensor in two reports."""
+
+    tensor: str = Field(description="In the first report.")
+    other: str = Field(description="In the second.")
+    by: Literal["name", "structure"]
+    measure: str
+    noise: str | None
+    before: list[float | None] = Field(description="Both ends in the first report.")
+    after: list[float | None] = Field(description="Both ends in the second.")
+    change: float | None = Field(description="Of the known ends, relative to the first.")
+    significant: bool = Field(description="Whether it exceeds what noise and unknown ends explain.")
+
+
+class Comparison(Record):
+    """What changed between two reports."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    before: str = Field(description="The first model.")
+    after: str = Field(description="The second.")
+    pairs: int = Field(description="Tensors that are in both.")
+    renamed: int = Field(description="Those of them that structure paired, and not names.")
+    only_before: list[str]
+    only_after: list[str]
+    differences: list[Difference] = Field(description="Significant ones first, by tensor.")
+    notes: list[str] = Field(description="Why figures may differ beside the model.")
+
+    @property
+    def significant(self) -> list[Difference]:
+        """The differences that noise does not explain."""
+        return [each for each in self.differences if each.significant]
+
+
+def compare(before: Report, after: Report) -> Comparison:
+    """Compare two reports tensor by tensor.
+
+    A difference is significant if the intervals in which the measure is known to lie do not meet:
+    the ends that unseen directions leave, each wider by the noise floor of the Jacobian relative to
+    its largest singular value, or by 1e-3 where there is none. Where the samples are not the same,
+    measures of Jacobians range over the samples of each report, and degrees of freedom, which
+    depend on which N samples were drawn, are allowed 2/√N: a convention, and no estimate.
+
+    Args:
+        before: A report.
+        after: Another.
+
+    Returns:
+        Every measure that differs.
+    """
+    pairs = align(before, after)
+    noises = _common_noises(before, after)
+    found = [
+        difference for pair in pairs for difference in _differences(before, after, pair, noises)
+    ]
+    found.sort(key=lambda each: not each.significant)
+    paired = ({pair.one.name for pair in pairs}, {pair.other.name for pair in pairs})
+    return Comparison(
+        before=before.model.name,
+        after=after.model.name,
+        pairs=len(pairs),
+        renamed=sum(pair.by == "structure" for pair in pairs),
+        only_before=[each.name for each in before.tensors if each.name not in paired[0]],
+        only_after=[each.name for each in after.tensors if each.name not in paired[1]],
+        differences=found,
+        notes=list(_notes(before, after)),
+    )
+
+
+def _common_noises(before: Report, after: Report) -> list[str]:
+    """List the levels of noise that both reports know."""
+    known: list[list[str]] = [
+        list(dict.fromkeys(each.noise for tensor in report.tensors for each in tensor.release))
+        for report in (before, after)
+    ]
+    return [one for one in known[0] if any(same_noise(one, other) for other in known[1])]
+
+
+def _differences(
+    before: Report, after: Report, pair: Pair, noises: list[str]
+) -> Iterator[Difference]:
+    same_data = _same_data(before, after)
+    asked: list[tuple[str, str | None]] = [(name, None) for name in _SCALARS]
+    asked += [(name, noise) for noise in noises for name in _BY_NOISE]
+    for measure, noise in asked:
+        read = MEASURES[measure].read
+        one = read(Question(before, pair.one, noise or ""))
+        other = read(Question(after, pair.other, noise or ""))
+        if (one.low, one.high) == (other.low, other.high):
+            continue
+        margin = max(_margin(pair.one), _margin(pair.other))
+        if not same_data:
+            one, other = (
+                _over_samples(*each, measure) for each in ((one, pair.one), (other, pair.other))
+            )
+            fewest = min(before.data.samples, after.data.samples)
+            margin = max(margin, 2 / fewest**0.5) if measure.startswith("dof") else margin
+        yield Difference(
+            tensor=pair.one.name,
+            other=pair.other.name,
+            by=pair.by,
+            measure=measure,
+            noise=noise,
+            before=[one.low, one.high],
+            after=[other.low, other.high],
+            change=_change(one, other),
+            significant=_is_apart(one, other, margin) or _is_apart(other, one, margin),
+        )
+
+
+def _same_data(before: Report, after: Report) -> bool:
+    one, other = before.data, after.data
+    return (
+        one.digest is not None
+        and one.digest == other.digest
+        and one.jacobian_samples == other.jacobian_samples
+    )
+
+
+def _over_samples(reading: Reading, tensor: TensorRecord, measure: str) -> Reading:
+    """Widen a measure of a Jacobian to all samples at which it was taken."""
+    jacobian = tensor.jacobian
+    if jacobian is None or reading.low is None:
+        return reading
+    lowest: float | None = None
+    if measure in {"rank", "rank_share"} and jacobian.rank is not None:
+        lowest = jacobian.rank.min / (jacobian.inputs if measure == "rank_share" else 1)
+    elif measure in {"stable_rank", "effective_rank"}:
+        levels: Levels | None = getattr(jacobian, measure)
+        lowest = levels.min if levels else None
+    return reading if lowest is None else Reading(min(lowest, reading.low), reading.high)
+
+
+def _margin(tensor: TensorRecord) -> float:
+    """Return how far noise may move a measure of a tensor, relative to it."""
+    jacobian = tensor.jacobian
+    largest = [
+        each.spectrum.values[0]
+        for each in (jacobian.samples if jacobian else ())
+        if each.spectrum is not None and each.spectrum.values and each.spectrum.values[0] > 0
+    ]
+    if jacobian is None or jacobian.noise_floor is None or not largest:
+        return _STEADY
+    return max(_STEADY, jacobian.noise_floor.max / min(largest))
+
+
+def _is_apart(lower: Reading, upper: Reading, margin: float) -> bool:
+    """Whether all that one can be is below all that the other can be."""
+    if lower.high is None or upper.low is None:
+        return False
+    gap = margin * max(abs(lower.high), abs(upper.low))
+    return lower.high + gap < upper.low
+
+
+def _change(one: Reading, other: Reading) -> float | None:
+    ends = [(one.high, other.high), (one.low, other.low)]
+    known = next(((a, b) for a, b in ends if a is not None and b is not None and a != 0), None)
+    return None if known is None else (known[1] - known[0]) / abs(known[0])
+
+
+def _notes(before: Report, after: Report) -> Iterator[str]:
+    if not _same_data(before, after):
+        yield "the samples are not known to be the same, which moves every figure"
+    one, other = before.run.configuration, after.run.configuration
+    for name in _OPTIONS:
+        if one.get(name) != other.get(name):
+            yield f"{name} was {one.get(name)} and is {other.get(name)}"
+    for report, which in ((before, "first"), (after, "second")):
+        if report.run.interrupted is not None:
+            yield f"the {which} analysis was not complete"
