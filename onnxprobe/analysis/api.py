@@ -37,6 +37,7 @@ def analyze(
     wrt: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    together: Sequence[Sequence[str]] = (),
     jacobian: Literal["auto", "jvp", "fd"] = "auto",
     straight_through: bool = False,
     step: Literal["auto"] | float = "auto",
@@ -75,6 +76,8 @@ def analyze(
         wrt: Tensor to differentiate with respect to; all float inputs if not given.
         include: Globs of tensor names or operators to analyse; all if empty.
         exclude: Globs of tensor names or operators to leave out.
+        together: Groups of tensors that are released together: each is one release, judged as a
+            whole, every part with noise in units of its own RMS.
         jacobian: How derivatives are taken: ``"jvp"`` exactly, by a derived graph; ``"fd"`` by
             central differences; ``"auto"`` exactly wherever every node between source and tensor
             has an exact rule.
@@ -129,6 +132,7 @@ def analyze(
         wrt=wrt,
         include=listed("include", include),
         exclude=listed("exclude", exclude),
+        together=tuple(listed("together", group) for group in together),
         jacobian=jacobian,
         straight_through=straight_through,
         step=step,

@@ -92,6 +92,7 @@ class Configuration(Limits):
     wrt: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    together: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     jacobian: Literal["auto", "jvp", "fd"] = "auto"
     straight_through: bool = False
     prior: Literal["auto", "data", "image", "isotropic"] = "auto"

@@ -50,6 +50,9 @@ class CatalogueEntry(_Message):
     dtype: str | None
     shape: list[int | str | None] | None
     is_output: bool
+    joins: list[str] = Field(
+        default_factory=list, description="Tensors that it stands for, released together."
+    )
     skip: str | None
     constant: bool = Field(False, description="Whether no input's values reach it.")
     reach: Reach = Field(description="How the source reaches it.")

@@ -13,7 +13,7 @@ from onnxprobe.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from onnxprobe.analysis.conductor import Conclusion
-    from onnxprobe.policy import PolicyFile
+    from onnxprobe.policy import Policy, PolicyFile
     from onnxprobe.record import Report
 
 __all__ = ["check"]
@@ -92,7 +92,7 @@ def _check(
     with ExitStack() as stack:
         renderers = verdict_formats(options["outputs"], options["formats"])
         files = [stack.enter_context(AtomicFile(path)) for path in options["outputs"]]
-        report, conclusion = _reported(model, options, file.policy.noise)
+        report, conclusion = _reported(model, options, file.policy)
         judgement = judge(report, file, datetime.now(UTC).date(), baseline)
         failures = commit((judgement, report), renderers, files)
         if not quiet:
@@ -109,12 +109,12 @@ def _check(
 
 
 def _reported(
-    model: Path | None, options: dict[str, Any], noise: tuple[str, ...]
+    model: Path | None, options: dict[str, Any], policy: Policy
 ) -> tuple[Report, Conclusion | None]:
     from onnxprobe.cli.measuring import measure
     from onnxprobe.record import Report
 
     if model is None:
         return Report.read(options["report"]), None
-    conclusion = measure(model, options, noise)
+    conclusion = measure(model, options, policy.noise, policy.together)
     return conclusion.report, conclusion

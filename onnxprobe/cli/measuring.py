@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["measure", "measure_as", "reported", "settle"]
 
 
-def measure(model: Path, options: dict[str, Any], noise: Sequence[str] = ()) -> Conclusion:
+def measure(
+    model: Path,
+    options: dict[str, Any],
+    noise: Sequence[str] = (),
+    together: Sequence[tuple[str, ...]] = (),
+) -> Conclusion:
     """Analyse a model.
 
     Args:
         model: Its file.
         options: Those of `analysis_options`, and ``quiet``.
         noise: Levels of release noise that are needed beside those asked for.
+        together: Joint releases that are needed beside those asked for.
 
     Returns:
         How it ended; from here on interrupts are ignored, until what was found is delivered.
@@ -35,6 +41,7 @@ def measure(model: Path, options: dict[str, Any], noise: Sequence[str] = ()) -> 
     from onnxprobe.analysis.conductor import conduct
     from onnxprobe.cli.progress import progress_bar
 
+    options = options | {"together": tuple(dict.fromkeys([*options["together"], *together]))}
     configuration = _configuration(options, noise)
     with progress_bar(shown=not options["quiet"]) as progress:
         conclusion = conduct(
@@ -128,6 +135,7 @@ def _configuration(options: dict[str, Any], noise: Sequence[str]) -> Configurati
         "wrt",
         "include",
         "exclude",
+        "together",
         "jacobian",
         "straight_through",
         "step",

@@ -112,6 +112,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--exclude", metavar="GLOB", multiple=True, help="No tensors of such a name or operator."
     ),
     click.option(
+        "--together",
+        type=values.names,
+        metavar="TENSOR,TENSOR...",
+        multiple=True,
+        help="Tensors that are released together, to be judged as one release. Repeatable.",
+    ),
+    click.option(
         "--jacobian",
         type=click.Choice(["auto", "jvp", "fd"]),
         default="auto",

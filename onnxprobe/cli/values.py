@@ -6,7 +6,7 @@ import re
 
 import click
 
-__all__ = ["directions", "named_path", "numbers", "setting", "size", "step"]
+__all__ = ["directions", "named_path", "names", "numbers", "setting", "size", "step"]
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -91,6 +91,24 @@ def numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise click.BadParameter(f"{text!r} is no number, or numbers with commas between") from None
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read several names.
+
+    Args:
+        text: Names with commas between.
+
+    Returns:
+        The names.
+
+    Raises:
+        BadParameter: If one is empty.
+    """
+    found = tuple(part.strip() for part in text.split(","))
+    if not all(found):
+        raise click.BadParameter(f"{text!r} is no list of names with commas between")
+    return found
 
 
 def named_path(text: str) -> tuple[str | None, str]:

@@ -12,6 +12,7 @@ from onnxprobe.graph.flow import (
     trace,
 )
 from onnxprobe.graph.integers import int8_products, integer_canary
+from onnxprobe.graph.joining import Joint, JointParts, join_tensors
 from onnxprobe.graph.load import load_model, parse_model
 from onnxprobe.graph.model import Graph
 from onnxprobe.graph.rounding import behind_rounding
@@ -43,6 +44,8 @@ __all__ = [
     "ChosenSource",
     "Differentiated",
     "Graph",
+    "Joint",
+    "JointParts",
     "Lookup",
     "Reach",
     "Shaken",
@@ -65,6 +68,7 @@ __all__ = [
     "infer_types",
     "int8_products",
     "integer_canary",
+    "join_tensors",
     "load_model",
     "operator_coverage",
     "parse_model",

@@ -99,6 +99,7 @@ class Rule(_Part):
         role: ``"output"`` for the model's outputs, ``"all"`` for every tensor.
         after: A cut: these tensors, and everything computed from them.
         exclude: Names or globs of tensors to leave out.
+        together: Names of tensors that are one release, which the rule is for instead of each.
         max: Measures that may be no larger.
         min: Measures that may be no smaller.
         severity: Whether breaking it fails the check, or is a warning.
@@ -112,12 +113,13 @@ class Rule(_Part):
     role: Literal["output", "all"] | None = None
     after: _Texts | None = None
     exclude: _Texts | None = None
+    together: _Texts | None = None
     max: Bounds | None = None
     min: Bounds | None = None
     severity: Severity = "error"
     optional: bool = False
 
-    @field_validator("tensors", "op_types", "after", "exclude", mode="before")
+    @field_validator("tensors", "op_types", "after", "exclude", "together", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
         if isinstance(given, str):
@@ -126,10 +128,13 @@ class Rule(_Part):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not (self.tensors or self.op_types or self.role or self.after):
+        chosen = (self.tensors, self.op_types, self.role, self.after)
+        if self.together and (any(chosen) or self.exclude):
+            raise ValueError("together names one release, and nothing selects among its tensors")
+        if not (self.together or any(chosen)):
             raise ValueError(
-                "it says nothing about which tensors it is for: give tensors, op_types, role or "
-                "after"
+                "it says nothing about which tensors it is for: give tensors, op_types, role, "
+                "after or together"
             )
         if self.max is None and self.min is None:
             raise ValueError("it bounds nothing: give max or min")
@@ -188,6 +193,11 @@ class Policy(_Part):
             if waiver.rule not in names:
                 raise ValueError(f"a waiver is for rule {waiver.rule!r}, which there is not")
         return self
+
+    @property
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        """The joint releases that its rules speak of."""
+        return tuple(dict.fromkeys(rule.together for rule in self.rules if rule.together))
 
     @property
     def noise(self) -> tuple[str, ...]:

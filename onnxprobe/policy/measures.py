@@ -15,7 +15,7 @@ from onnxprobe.record import (
     TensorRecord,
 )
 
-__all__ = ["MEASURES", "Measure", "Question", "Reading", "same_noise"]
+__all__ = ["MEASURES", "Measure", "Question", "Reading", "same_noise", "silence"]
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,22 @@ def _point(value: float | None, reason: str = _UNKNOWN) -> Reading:
 def _of_jacobian(read: Callable[[Question, JacobianRecord], Reading]) -> _Reader:
     def guarded(question: Question) -> Reading:
         jacobian = question.tensor.jacobian
-        if jacobian is None or (reason := _silence(question)):
+        if jacobian is None or (reason := silence(question)):
             return Reading(None, None, reason if jacobian else _UNMEASURED)
         return read(question, jacobian)
 
     return guarded
 
 
-def _silence(question: Question) -> str:
-    """Say why the Jacobian of a tensor tells nothing, if so."""
+def silence(question: Question) -> str:
+    """Say why the Jacobian of a tensor tells nothing, if so.
+
+    Args:
+        question: Names the tensor.
+
+    Returns:
+        The reason; empty if it tells something.
+    """
     jacobian = question.tensor.jacobian
     return _UNMEASURED if jacobian is None else _SILENT.get(jacobian.status, "")
 
@@ -207,10 +214,10 @@ def _founded(question: Question, low: float, high: float) -> Reading:
 
 def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
     share, attained = release.recoverable, release.attained
-    silence = _silence(question)
+    reason = silence(question)
     # What a reconstruction attains is recoverable, whatever can be predicted.
-    if share is None or silence:
-        return Reading(attained, None, silence or _UNKNOWN)
+    if share is None or reason:
+        return Reading(attained, None, reason or _UNKNOWN)
     attained = attained or 0.0
     found = _founded(question, max(share.low, attained), max(share.high, attained))
     return found if found.reason else Reading(found.low, found.high, _MORE_DIRECTIONS)

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from onnxprobe.errors import PolicyError
 from onnxprobe.policy.language import Rule
+from onnxprobe.policy.measures import Question, silence
 from onnxprobe.record import Report, TensorRecord
 
 __all__ = ["Selection", "matching", "select_tensors"]
@@ -72,6 +73,8 @@ def select_tensors(report: Report, rule: Rule) -> Selection:
         PolicyError: If a cut is no tensor of the model, or the rule matches nothing and is not
             optional.
     """
+    if rule.together is not None:
+        return _released_together(report, rule, rule.together)
     records = {tensor.name: tensor for tensor in report.tensors}
     omitted = {each.name: each for each in (*report.coverage.skipped, *report.coverage.failed)}
     names = [*records, *omitted]
@@ -100,6 +103,29 @@ def select_tensors(report: Report, rule: Rule) -> Selection:
     if not chosen and not rule.optional:
         raise PolicyError(_nothing(rule, names))
     return selection
+
+
+def _released_together(report: Report, rule: Rule, names: Sequence[str]) -> Selection:
+    """Return a joint release, under the names of its tensors."""
+    label = " + ".join(names)
+    known = {*report.graph, *(tensor.name for tensor in report.tensors)}
+    missing = [name for name in names if name not in known]
+    if missing and rule.optional:
+        return Selection((), {})
+    if missing:
+        raise PolicyError(
+            f"rule {rule.name!r} releases {missing[0]!r}, which the model has not"
+            f"{_hint(missing[0], [*known])}"
+        )
+    # A part whose derivative tells nothing makes that of the whole say too little.
+    for tensor in report.tensors:
+        reason = silence(Question(report, tensor)) if tensor.name in names else ""
+        if reason:
+            return Selection((), {label: f"{tensor.name}: {reason}"})
+    for joint in report.together:
+        if set(joint.tensors) == set(names):
+            return Selection((joint.record.model_copy(update={"name": label}),), {})
+    return Selection((), {label: "the report has no release of them together: --together adds it"})
 
 
 def _behind(report: Report, rule: Rule, names: Sequence[str]) -> set[str]:

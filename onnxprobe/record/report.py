@@ -20,7 +20,7 @@ from onnxprobe.record.context import (
     SourceRecord,
 )
 from onnxprobe.record.rows import Row, tensor_row
-from onnxprobe.record.tensor import TensorRecord
+from onnxprobe.record.tensor import JointRecord, TensorRecord
 
 __all__ = ["SCHEMA_VERSION", "Report"]
 
@@ -37,6 +37,9 @@ class Report(Record):
     prior: PriorRecord | None
     execution: ExecutionRecord | None
     tensors: list[TensorRecord]
+    together: list[JointRecord] = Field(
+        default_factory=list, description="Releases of several tensors at a time."
+    )
     coverage: Coverage
     graph: dict[str, list[str]] = Field(
         default_factory=dict,

@@ -13,6 +13,7 @@ __all__ = [
     "DofRecord",
     "JacobianRecord",
     "JacobianSample",
+    "JointRecord",
     "Levels",
     "RankLevels",
     "ReleaseRecord",
@@ -201,4 +202,14 @@ class TensorRecord(Record):
     release: list[ReleaseRecord] = Field(default_factory=list)
     noise_for_5_percent: float | None = Field(
         None, description="Smallest s at which no more than 5 % of the source is recoverable."
+    )
+
+
+class JointRecord(Record):
+    """Several tensors, released together."""
+
+    tensors: list[str]
+    record: TensorRecord = Field(
+        description="Figures of all of them side by side, each in units of its own RMS: one "
+        "release, with one Jacobian and one reconstruction."
     )

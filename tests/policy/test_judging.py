@@ -15,6 +15,7 @@ from onnxprobe.policy.verdict import EXIT_CODES
 from onnxprobe.record import (
     Coverage,
     DofRecord,
+    JointRecord,
     Levels,
     Omission,
     RankLevels,
@@ -332,6 +333,26 @@ def test_a_rule_that_matches_nothing_is_an_error(rule: dict[str, Any], sentence:
 def test_a_cut_needs_a_report_that_knows_the_graph() -> None:
     with pytest.raises(PolicyError, match="this report does not tell; analyse the model again"):
         verdict(whole(tensor()), {"after": "relu", "max": {"rank": 1}})
+
+
+def test_a_joint_release_is_judged_as_a_whole() -> None:
+    joint = JointRecord(tensors=["a", "b"], record=tensor("onnxprobe@joint1"))
+    found = whole(tensor("a"), tensor("b"), together=[joint], graph={"a": [], "b": []})
+
+    def judged(found: Report, *names: str, rank: int = 64) -> Judgement:
+        rule = {"name": "r", "together": list(names), "max": {"rank": rank}}
+        file = PolicyFile(Policy.model_validate({"rule": [rule]}), "p", "ef" * 32)
+        return judge(found, file, TODAY)
+
+    assert judged(found, "b", "a").verdict == "pass"
+    assert judged(found, "a", "b", rank=63).rules[0].findings[0].tensor == "a + b"
+    missing = judged(found.model_copy(update={"together": []}), "a", "b")
+    assert missing.verdict == "inconclusive"
+    assert "--together adds it" in missing.rules[0].findings[0].reason
+    silent = whole(changed("a", status="piecewise constant"), tensor("b"), together=[joint])
+    assert judged(silent, "a", "b").verdict == "inconclusive"
+    with pytest.raises(PolicyError, match="releases 'c', which the model has not"):
+        judged(found, "a", "c")
 
 
 RANKS = st.integers(0, 64)

@@ -84,6 +84,7 @@ RULE = '[[rule]]\nname = "a"\nrole = "all"\n'
         ("[[rule]]\nrole = 'all'\nmax = {rank = 1}", 1, "'name' is missing"),
         (RULE, 1, "it bounds nothing: give max or min"),
         ("[[rule]]\nname = 'a'\nmax = {rank = 1}", 1, "it says nothing about which tensors"),
+        (f"{RULE}together = ['x']\nmax = {{rank = 1}}", 1, "together names one release"),
         (f"{RULE}max = {{ rnak = 1 }}", 4, "there is no measure 'rnak'; there are recoverable_sha"),
         (f"{RULE}max = {{ bits = 1 }}", 4, "bits depends on release noise: write { noise = 0.1"),
         (f"{RULE}max = {{ rank = true }}", 4, "rank is bounded by True"),

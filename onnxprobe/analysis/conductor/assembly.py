@@ -13,6 +13,7 @@ from onnxprobe.record import (
     DofRecord,
     ExecutionRecord,
     JacobianRecord,
+    JointRecord,
     Omission,
     ReleaseRecord,
     Report,
@@ -67,7 +68,11 @@ def assemble_report(
     tensors: list[TensorRecord] = []
     skipped: list[Omission] = []
     failed: list[Omission] = []
+    together: list[JointRecord] = []
     for entry in opening.entries:
+        if entry.joins:
+            together += _joint(findings, entry)
+            continue
         if entry.name in findings.skipped:
             reason = findings.skipped[entry.name]
             skipped.append(Omission(name=entry.name, reason=reason, constant=entry.constant))
@@ -84,8 +89,12 @@ def assemble_report(
         prior=findings.source.prior if findings.source else None,
         execution=_execution(findings),
         tensors=tensors,
+        together=together,
         coverage=Coverage(
-            tensors=len(opening.entries), analysed=len(tensors), skipped=skipped, failed=failed
+            tensors=len(tensors) + len(skipped) + len(failed),
+            analysed=len(tensors),
+            skipped=skipped,
+            failed=failed,
         ),
         graph=_graph(findings),
         self_check=self_check,
@@ -102,6 +111,16 @@ def assemble_report(
     )
 
 
+def _joint(findings: Findings, entry: CatalogueEntry) -> list[JointRecord]:
+    """Return the record of a joint release; none, and an assumption, if it was not measured."""
+    record: TensorRecord | str = findings.skipped.get(entry.name) or _tensor(findings, entry)
+    if isinstance(record, TensorRecord):
+        return [JointRecord(tensors=entry.joins, record=record)]
+    names = " and ".join(map(repr, entry.joins))
+    findings.assumptions.append(f"the joint release of {names} was not measured: {record}")
+    return []
+
+
 def _graph(findings: Findings) -> dict[str, list[str]]:
     """Say what each tensor is computed from; weights are none of it."""
     assert findings.opening is not None
@@ -110,6 +129,7 @@ def _graph(findings: Findings) -> dict[str, list[str]]:
     return {
         name: [parent for parent in entry.parents if parent in known]
         for name, entry in findings.entries.items()
+        if not entry.joins
     }
 
 

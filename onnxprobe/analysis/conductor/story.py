@@ -121,7 +121,9 @@ class Story:
         asked = self.stage.configuration
         self.stage.link.identify(opening.model_dump_json(), json.dumps(asked.figures()))
         findings.skipped = {
-            **select(opening.entries, asked.include, asked.exclude),
+            **select(
+                [each for each in opening.entries if not each.joins], asked.include, asked.exclude
+            ),
             **{entry.name: entry.skip for entry in opening.entries if entry.skip is not None},
         }
 

@@ -120,7 +120,19 @@ def _entries(study: Study) -> tuple[list[CatalogueEntry], tuple[str, ...]]:
         {name: origin for name, origin in found.shifted.items() if name not in own},
     )
     rounding = () if straight else rounding_nodes(study.smooth_graph, reached)
-    return [_entry(info, fed, reached, rounded, sharing, graph) for info in infos], rounding
+    made = {kind.name for joint in study.joints.values() for kind in joint.types}
+    hidden = made - {*study.joints}
+    entries = [
+        _entry(info, fed, reached, rounded, sharing, graph)
+        for info in infos
+        if info.name not in hidden
+    ]
+    for entry in entries:
+        if entry.name in study.joints:
+            # It stands for these, and for nothing of the model's own.
+            entry.joins = entry.parents = list(study.joints[entry.name].tensors)
+            entry.same_as = entry.shift_of = None
+    return entries, rounding
 
 
 def _entry(

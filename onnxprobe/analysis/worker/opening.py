@@ -10,6 +10,7 @@ from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.messages import Opening
 from onnxprobe.analysis.worker.confine import limit_memory
 from onnxprobe.analysis.worker.description import describe
+from onnxprobe.analysis.worker.joining import join_releases
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.trial import Trial, upcast_difference, without_trial
 from onnxprobe.graph import (
@@ -153,12 +154,15 @@ def open_study(
         source_tensor=source.is_tensor,
         reference=trial.outputs,
     )
+    nodes = len(study.graph.proto.graph.node)
+    join_releases(study, configuration.together)
     opening = describe(file.name, study, provider, source.chosen)
+    opening.model.nodes = nodes
     opening.assumptions += trial.assumptions
-    if (nodes := int8_products(graph)) and integers_saturate(*integer_canary(), settings):
+    if (count := int8_products(graph)) and integers_saturate(*integer_canary(), settings):
         opening.assumptions.append(
             "this processor lacks VNNI instructions, so sums of int8 products saturate: what "
-            f"operators with int8 weights give ({nodes} here) is not what other processors give"
+            f"operators with int8 weights give ({count} here) is not what other processors give"
         )
     if untried is None and smooth is not trial.graph:
         opening.upcast_difference = upcast_difference(study)

@@ -11,7 +11,7 @@ import numpy as np
 
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.messages import Layout
-from onnxprobe.graph import Graph, expose_tensors, readable_names
+from onnxprobe.graph import Graph, Joint, expose_tensors, readable_names
 from onnxprobe.graph.dtypes import HALF_TYPES
 from onnxprobe.inputs import Samples, Signature
 from onnxprobe.jacobian import Part, Point, Source
@@ -39,6 +39,7 @@ class Study:
         source_tensor: Whether that is an inner tensor.
         reference: The unmodified model's outputs at the first sample, by name.
         surveyed: How tensors lie that were surveyed, by name.
+        joints: Tensors that stand for several released together, by name.
         prior: What is known of the source beforehand; ``None`` if it does not vary.
         inner: Values of an inner source for every sample, shape (samples, n); filled by the survey
             of the source.
@@ -57,6 +58,7 @@ class Study:
     inner: Array | None = None
     inner_layout: Layout | None = None
     prior: Prior | None = None
+    joints: Mapping[str, Joint] = field(default_factory=dict)
     surveyed: dict[str, Layout] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
 
