@@ -6,7 +6,8 @@
     ├── ModelError      3     unreadable, invalid, unsafe, unsupported
     ├── RunError        4     provider missing, session failed, child crashed, limit reached
     │   ├── ExposureError     the rewritten model is not the one that was given
-    │   └── TooLargeError     it does not fit the memory
+    │   ├── TooLargeError     it does not fit the memory
+    │   └── UnrunnableError   the model runs on none of the inputs tried
     ├── DataError       2     wrong shape, dtype, count; unreadable or unwritable file
     └── PolicyError     2     a policy file that cannot mean anything
 
@@ -26,6 +27,7 @@ __all__ = [
     "PolicyError",
     "RunError",
     "TooLargeError",
+    "UnrunnableError",
 ]
 
 
@@ -57,6 +59,10 @@ class ExposureError(RunError):
 
 class TooLargeError(RunError):
     """What was tried does not fit the memory; less of it may."""
+
+
+class UnrunnableError(RunError):
+    """The model runs on none of the inputs that were tried; parts of it may."""
 
 
 class DataError(OnnxProbeError):

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from onnxprobe.analysis.arguments import configure, listed
-from onnxprobe.analysis.conductor import Data, ModelSource, Progress, Workplace, conduct
+from onnxprobe.analysis.conductor import (
+    Data,
+    ModelSource,
+    OutOfTimeError,
+    Progress,
+    Workplace,
+    conduct,
+)
 from onnxprobe.analysis.local import LocalLink
 from onnxprobe.errors import DataError, OnnxProbeError, RunError
 from onnxprobe.record import Report
@@ -152,15 +159,21 @@ def analyze(
     )
     if resume and work_dir is None:
         raise DataError("option resume needs work_dir, the folder of an earlier analysis")
+    if not isinstance(isolate, bool):
+        raise DataError(f"option isolate is {isolate!r}; expected True or False")
     folder = None if work_dir is None else Path(work_dir)
-    conclusion = conduct(
-        model,
-        data,
-        configuration,
-        *([progress] if progress else []),
-        workplace=(lambda _: Workplace.given(folder, resume=resume)) if folder else None,
-        connect=None if isolate else partial(LocalLink, timeout_s),
-    )
+    try:
+        conclusion = conduct(
+            model,
+            data,
+            configuration,
+            *([progress] if progress else []),
+            workplace=(lambda _: Workplace.given(folder, resume=resume)) if folder else None,
+            connect=None if isolate else partial(LocalLink, timeout_s),
+        )
+    except OutOfTimeError as error:
+        # Nothing was measured that a report could hold.
+        raise RunError(str(error)) from error
     conclusion.settle(delivered=True)
     if isinstance(conclusion.cause, OnnxProbeError):
         raise IncompleteError(str(conclusion.cause), conclusion.report) from conclusion.cause

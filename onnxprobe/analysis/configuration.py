@@ -26,6 +26,8 @@ _MAX_COUNT = 2**31 - 1
 _SILENCE_S = 600.0
 DEFAULT_NOISE = ("0.1", "int8")
 _SILENCES = 6
+# Opening a small model on a busy machine takes as long.
+_LEAST_SILENCE_S = 3.0
 
 
 def default_memory_bytes() -> int:
@@ -62,7 +64,8 @@ class Limits(BaseModel):
         memory_bytes: Memory to use.
         timeout_s: Seconds that everything may take; ``None`` for any.
         unit_timeout_s: Seconds without a sign of progress; ``None`` for 600, or a sixth of
-            ``timeout_s`` if that is less, so that the time is enough to find out what hangs.
+            ``timeout_s`` if that is less and at least 3, so that the time is enough to find out
+            what hangs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,7 +82,7 @@ class Limits(BaseModel):
         if self.unit_timeout_s is not None:
             return self.unit_timeout_s
         whole = _SILENCE_S if self.timeout_s is None else self.timeout_s / _SILENCES
-        return min(_SILENCE_S, whole)
+        return min(_SILENCE_S, max(_LEAST_SILENCE_S, whole))
 
 
 class Configuration(Limits):

@@ -22,6 +22,8 @@ _SYSTEM = (
 )  # fmt: skip
 _CUDA_SYSTEM = ("/dev", "/proc", "/sys")
 _CUDA_DEVICE = "/dev/nvidiactl"
+# Names of folders that hold installed packages and nothing else.
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,15 @@ def has_cuda_device() -> bool:
 
 def _installation() -> list[str]:
     """List where Python, its packages and their libraries lie."""
-    # The current folder is on the path where Python was started with -m, and may hold anything.
-    try:
-        here = os.path.realpath(os.getcwd())  # noqa: PTH109 (plain text)
-    except OSError:
-        here = ""
-    paths = [each for each in sys.path if each and os.path.realpath(each) != here]
-    folders = [*paths, *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix]
+    prefixes = (sys.prefix, sys.base_prefix)
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # The path begins with the folder of whatever script was started, which may be anybody's home.
+    paths = [
+        each
+        for each in sys.path
+        if _PACKAGES.intersection(Path(each).parts) or each.startswith(prefixes)
+    ]
+    folders = [*paths, *named, *sysconfig.get_paths().values(), *prefixes]
     folders += os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     folders.append(str(Path(__file__).parents[1]))
     # An empty entry would stand for the current folder.

@@ -14,7 +14,10 @@ from typing import IO, Any
 __all__ = ["Frame", "read_frame", "write_frame"]
 
 _LENGTHS = struct.Struct("<IQ")
-MAX_HEADER_BYTES = 2**28
+MAX_HEADER_BYTES = 2**27
+# Objects, lists and what stands in them; each takes some hundred bytes once it is read.
+_MAX_ITEMS = 5_000_000
+_ITEM_STARTS = (b",", b"[", b"{")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def read_frame(stream: IO[bytes], *, max_blob_bytes: int | None = None) -> Frame
     blob = _read(stream, blob_bytes)
     if header is None or blob is None:
         return None
+    if sum(map(header.count, _ITEM_STARTS)) > _MAX_ITEMS:
+        raise ValueError("a header with so many items is no message")
     content = json.loads(header)
     if not isinstance(content, dict):
         raise ValueError("a header must be a JSON object")

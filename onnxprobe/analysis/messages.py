@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from onnxprobe.record import (
     ActivationRecord,
@@ -22,16 +22,27 @@ __all__ = [
     "Attained",
     "CatalogueEntry",
     "DerivationAnswer",
+    "DeriveAnswer",
+    "ExposeAnswer",
+    "InspectAnswer",
     "JacobianAnswer",
     "JacobianAnswers",
     "Layout",
     "Opening",
+    "OperatorsAnswer",
     "Part",
+    "ProviderAnswer",
+    "ProvidersAnswer",
     "Reach",
     "SourceAnswer",
     "StepAnswer",
     "SurveyAnswer",
+    "TensorAnswer",
+    "ValueAnswer",
 ]
+
+# No runtime would hold more for a single sample.
+_MAX_ELEMENTS = 2**34
 
 Reach = Literal["none", "shape", "piecewise constant", "smooth"]
 
@@ -80,13 +91,26 @@ class Opening(_Message):
     versions: dict[str, str]
     samples_digest: str = Field(description="Of the data, also where the report leaves it out.")
 
+    @model_validator(mode="after")
+    def _refers_backwards(self) -> Self:
+        names = {entry.name for entry in self.entries}
+        seen: set[str] = set()
+        for entry in self.entries:
+            for other in (entry.same_as, entry.shift_of):
+                if other in names and other not in seen:
+                    raise ValueError("a tensor is said to be one that comes later")
+            seen.add(entry.name)
+        if len(seen) < len(self.entries):
+            raise ValueError("a tensor stands twice")
+        return self
+
 
 class Layout(_Message):
     """How a tensor comes out of a run."""
 
     name: str
     dtype: str
-    shape: list[int] = Field(description="For one row.")
+    shape: list[Annotated[int, Field(ge=0)]] = Field(description="For one row.", max_length=64)
     axis: int | None = Field(description="The axis along which rows are batched.")
     batched: bool = Field(description="Whether several rows may share a run.")
     repeatability: float = Field(description="Relative difference between two equal runs.")
@@ -98,6 +122,12 @@ class Layout(_Message):
         for length in self.shape:
             size *= length
         return size
+
+    @model_validator(mode="after")
+    def _fits_a_machine(self) -> Self:
+        if self.size > _MAX_ELEMENTS:
+            raise ValueError("no tensor has so many elements")
+        return self
 
 
 class SurveyAnswer(_Message):
@@ -185,3 +215,79 @@ class JacobianAnswers(_Message):
     answers: list[JacobianAnswer]
     optimised: bool
     optimised_difference: float
+
+
+class ValueAnswer(_Message):
+    """A value of a model, as ``inspect`` lists it."""
+
+    name: str
+    dtype: str | None
+    shape: list[int | str | None] | None
+
+
+class TensorAnswer(ValueAnswer):
+    """A tensor of a model, as ``inspect`` lists it."""
+
+    op_type: str
+    node: str
+    is_output: bool
+    skip: str | None
+
+
+class InspectAnswer(_Message):
+    """What is in a model."""
+
+    name: str
+    sha256: str
+    producer: str
+    ir_version: int
+    opsets: dict[str, int]
+    local_functions: int
+    inputs: list[ValueAnswer]
+    outputs: list[ValueAnswer]
+    tensors: list[TensorAnswer]
+
+
+class ExposeAnswer(_Message):
+    """A model that was written with every tensor as an output."""
+
+    outputs: int
+    before: int
+    left_out: dict[str, str]
+    data_bytes: int
+    files: list[str] = Field(description="Files that it was read from, beside the model.")
+
+
+class DeriveAnswer(_Message):
+    """A model that was written with tangents."""
+
+    sources: dict[str, str]
+    tangents: dict[str, str]
+    numerical: list[str]
+    zero: dict[str, str]
+    rounding: list[str]
+    assumed_ranks: dict[str, int]
+    refusal: str | None
+    data_bytes: int
+    files: list[str] = Field(description="Files that it was read from, beside the model.")
+
+
+class ProviderAnswer(_Message):
+    """Whether a device works."""
+
+    name: str
+    works: bool
+    reason: str
+    expected: bool
+
+
+class ProvidersAnswer(_Message):
+    """Which devices work."""
+
+    providers: list[ProviderAnswer]
+
+
+class OperatorsAnswer(_Message):
+    """How operators are differentiated."""
+
+    operators: list[tuple[str, str, int, str]]

@@ -40,7 +40,7 @@ def analyze(model: Path, **options: Any) -> int:  # noqa: ANN401 (click's values
     with ExitStack() as stack:
         renderers = [file_format(path) for path in options["outputs"]]
         files = [stack.enter_context(AtomicFile(path)) for path in options["outputs"]]
-        conclusion = measure(model, options)
+        conclusion = measure(model, options, written=options["outputs"])
         report = conclusion.report
         # What was found reaches the screen even if no file can take it, and the other way round.
         failures = commit(report, renderers, files)

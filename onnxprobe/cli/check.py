@@ -116,5 +116,5 @@ def _reported(
 
     if model is None:
         return Report.read(options["report"]), None
-    conclusion = measure(model, options, policy.noise, policy.together)
+    conclusion = measure(model, options, policy.noise, policy.together, written=options["outputs"])
     return conclusion.report, conclusion

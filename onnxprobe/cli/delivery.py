@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from onnxprobe.cli import signals
 from onnxprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def show(draw: Callable[[Console], None]) -> list[str]:
     """
     from rich.console import Console
 
+    # Nobody has to wait for a screen that takes nothing.
+    signals.rearm()
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         # Whoever reads a pipe wants whole lines.

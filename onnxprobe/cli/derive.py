@@ -10,6 +10,7 @@ import click
 
 from onnxprobe.cli import values
 from onnxprobe.cli.limits import limits
+from onnxprobe.cli.writing import model_output
 
 __all__ = ["derive"]
 
@@ -38,11 +39,6 @@ __all__ = ["derive"]
     is_flag=True,
     help="Differentiate pairs of QuantizeLinear and DequantizeLinear as if they did not round.",
 )
-@click.option(
-    "--allow-linked-data",
-    is_flag=True,
-    help="Read external data through symbolic and hard links, as model hubs' caches have them.",
-)
 @limits
 def derive(
     model: Path,
@@ -61,16 +57,14 @@ def derive(
     """
     from onnxprobe.analysis import conductor
     from onnxprobe.analysis.arguments import limited
-    from onnxprobe.report.files import AtomicFile
     from onnxprobe.report.text import printable
 
-    data = output.with_name(f"{output.name}.data")
-    with AtomicFile(output) as file, AtomicFile(data) as weights:
+    with model_output(model, output) as written:
         found = conductor.derive(
             model,
-            file.temporary,
-            data.name,
-            weights.temporary,
+            written.file.temporary,
+            written.weights.path.name,
+            written.weights.temporary,
             wrt=wrt,
             tensors=tensors,
             sizes=dict(sizes),
@@ -78,9 +72,7 @@ def derive(
             allow_links=allow_linked_data,
             limits=limited(**limits),
         )
-        if found["data_bytes"]:
-            weights.commit()
-        file.commit()
+        written.commit(found)
     given, taken = ", ".join(found["tangents"].values()), ", ".join(found["sources"].values())
     click.echo(f"{printable(str(output))}: {printable(given)} from {printable(taken)}")
     for line in found["numerical"]:

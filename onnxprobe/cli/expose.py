@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from onnxprobe.cli.limits import limits
-from onnxprobe.errors import DataError
+from onnxprobe.cli.writing import model_output
 
 __all__ = ["expose"]
 
@@ -18,11 +18,6 @@ __all__ = ["expose"]
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write."
-)
-@click.option(
-    "--allow-linked-data",
-    is_flag=True,
-    help="Read external data through symbolic and hard links, as model hubs' caches have them.",
 )
 @limits
 def expose(
@@ -38,31 +33,21 @@ def expose(
     """
     from onnxprobe.analysis import conductor
     from onnxprobe.analysis.arguments import limited
-    from onnxprobe.report.files import AtomicFile
     from onnxprobe.report.text import printable
 
-    _keep_apart(model, output)
-    data = output.with_name(f"{output.name}.data")
-    with AtomicFile(output) as file, AtomicFile(data) as weights:
+    with model_output(model, output) as written:
         found = conductor.expose(
             model,
-            file.temporary,
-            data.name,
-            weights.temporary,
+            written.file.temporary,
+            written.weights.path.name,
+            written.weights.temporary,
             allow_links=allow_linked_data,
             limits=limited(**limits),
         )
-        if found["data_bytes"]:
-            weights.commit()
-        file.commit()
+        written.commit(found)
     added = found["outputs"] - found["before"]
     click.echo(
         f"{printable(str(output))}: {added} tensors exposed beside {found['before']} outputs"
     )
     for reason, count in Counter(found["left_out"].values()).items():
-        click.echo(f"  {count} {reason}")
-
-
-def _keep_apart(model: Path, output: Path) -> None:
-    if output.exists() and model.exists() and output.samefile(model):
-        raise DataError(f"{output} is the model itself, which is never changed; name another file")
+        click.echo(f"  {count} {printable(reason)}")

@@ -15,11 +15,6 @@ __all__ = ["inspect"]
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--allow-linked-data",
-    is_flag=True,
-    help="Read external data through symbolic and hard links, as model hubs' caches have them.",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @limits
 def inspect(
@@ -48,7 +43,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     opsets = ", ".join(f"{domain} {version}" for domain, version in found["opsets"].items())
     made = f"{found['producer']}, " if found["producer"] else ""
     yield printable(f"{found['name']}: {made}IR {found['ir_version']}, opset {opsets}")
-    yield f"sha256 {found['sha256']}"
+    yield printable(f"sha256 {found['sha256']}")
     if found["local_functions"]:
         yield f"{found['local_functions']} local functions inlined"
     for what in ("inputs", "outputs"):

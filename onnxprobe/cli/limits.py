@@ -1,4 +1,4 @@
-"""Options that bound what a command may cost, shared by all that open a model."""
+"""Options that bound what a command may cost and reach, shared by all that open a model."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _SECONDS = click.FloatRange(0, min_open=True)
 
 
 def limits(command: Command) -> Command:
-    """Add ``--memory``, ``--timeout`` and ``--unit-timeout``.
+    """Add ``--memory``, ``--timeout``, ``--unit-timeout`` and ``--allow-linked-data``.
 
     Args:
-        command: Takes ``memory_bytes``, ``timeout_s`` and ``unit_timeout_s``.
+        command: Takes ``memory_bytes``, ``timeout_s``, ``unit_timeout_s`` and
+            ``allow_linked_data``.
 
     Returns:
         The same with the options.
@@ -51,5 +52,10 @@ _OPTIONS = (
         type=_SECONDS,
         help="Seconds that a computation may take without a sign of progress. [default: 600, at "
         "most a sixth of --timeout]",
+    ),
+    click.option(
+        "--allow-linked-data",
+        is_flag=True,
+        help="Read external data through symbolic and hard links, as model hubs' caches have them.",
     ),
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from contextlib import suppress
 from traceback import format_exception, print_exc
 from typing import Any
 
@@ -61,6 +63,10 @@ cli.add_command(verify)
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Whoever closed it wants to read nothing.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What a terminal has no letter for becomes a question mark, and no error.
@@ -84,7 +90,9 @@ def run(arguments: list[str]) -> int:
     try:
         result: Any = cli.main(arguments, prog_name="onnxprobe", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            _print(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n")
+        _print(f"Error: {_printable(error.format_message())}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted")
@@ -127,6 +135,16 @@ def _explain(error: OnnxProbeError, *, debug: bool) -> int:
 
 
 def _complain(message: str) -> None:
+    _print(f"onnxprobe: {_printable(message)}")
+
+
+def _printable(message: str) -> str:
     from onnxprobe.report.text import printable
 
-    click.echo(f"onnxprobe: {printable(message)}", err=True)
+    return "\n".join(map(printable, message.split("\n")))
+
+
+def _print(text: str) -> None:
+    # The exit code says enough where nothing can be said.
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True)

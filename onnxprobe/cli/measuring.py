@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from onnxprobe.cli import signals
+from onnxprobe.cli.writing import keep_apart
 from onnxprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def measure(
     options: dict[str, Any],
     noise: Sequence[str] = (),
     together: Sequence[tuple[str, ...]] = (),
+    written: Sequence[Path] = (),
 ) -> Conclusion:
     """Analyse a model.
 
@@ -34,6 +36,7 @@ def measure(
         options: Those of `analysis_options`, and ``quiet``.
         noise: Levels of release noise that are needed beside those asked for.
         together: Joint releases that are needed beside those asked for.
+        written: Files that are to be written afterwards.
 
     Returns:
         How it ended; from here on interrupts are ignored, until what was found is delivered.
@@ -43,6 +46,7 @@ def measure(
 
     options = options | {"together": tuple(dict.fromkeys([*options["together"], *together]))}
     configuration = _configuration(options, noise)
+    keep_apart(written, [model, *(Path(path) for _, path in options["data"])])
     with progress_bar(shown=not options["quiet"]) as progress:
         conclusion = conduct(
             model,
@@ -52,6 +56,8 @@ def measure(
             workplace=partial(_workplace, configuration, options),
             on_measured=signals.hold,
         )
+    external = (model.parent / each.name for each in conclusion.report.model.files[1:])
+    keep_apart(written, external)
     # Whoever has interrupted the analysis waits for what was found.
     signals.hold()
     return conclusion
@@ -162,10 +168,17 @@ def _workplace(
     configuration: Configuration, options: dict[str, Any], subject: Subject
 ) -> Workplace:
     from onnxprobe.analysis.conductor import Workplace
+    from onnxprobe.analysis.conductor.workplace import state_folder
 
     if options["work_dir"] is not None:
         return Workplace.given(options["work_dir"], resume=options["resume"])
     place = Workplace.own(subject, configuration, resume=options["resume"])
+    if place.journal is None and not options["quiet"]:
+        click.echo(
+            f"onnxprobe: {state_folder()} cannot keep what is measured, so this analysis cannot be "
+            "resumed; --work-dir names another folder",
+            err=True,
+        )
     if place.older and not options["quiet"]:
         click.echo(
             "onnxprobe: an unfinished analysis of this model with these options is kept until this "

@@ -171,11 +171,6 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything drawn."
     ),
     click.option(
-        "--allow-linked-data",
-        is_flag=True,
-        help="Read external data through symbolic and hard links, as model hubs' caches have them.",
-    ),
-    click.option(
         "--no-data-digest", is_flag=True, help="Leave the digest of the data out of the report."
     ),
     click.option(

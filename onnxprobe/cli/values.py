@@ -27,7 +27,7 @@ def size(text: str) -> int:
         >>> size("4GB"), size("1.5k")
         (4294967296, 1536)
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower(), re.ASCII)
     if match is None:
         raise click.BadParameter(f"{text!r} is no size; write 4GB, 800MB or a number of bytes")
     number = float(match[1]) * _UNITS[match[2]]

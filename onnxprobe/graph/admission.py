@@ -23,6 +23,11 @@ MAX_DEPTH = 32
 MAX_NAME_LENGTH = 65_536
 # Numbers or texts in one attribute; larger ones are stored as tensors.
 MAX_LISTED = 10_000_000
+# Other things that a model lists; each costs native code time, and no network has so many.
+MAX_INPUTS, MAX_VALUES, MAX_IMPORTS = 10_000, 200_000, 1_000
+MAX_FUNCTIONS, MAX_ENTRIES, MAX_PLACES = 20_000, 10_000, 65_536
+# Axes that an array can have.
+MAX_RANK = 64
 
 _Function = tuple[str, str, str]
 
@@ -43,12 +48,16 @@ def admit(model: ModelProto) -> None:
         raise ModelError(
             "the file holds no graph; expected an ONNX model with nodes: export the model again"
         )
+    too_many = ModelError(
+        f"the model has more than {MAX_NODES:,} nodes, which no network needs; "
+        "export it again, or split it"
+    )
+    if len(model.graph.node) > MAX_NODES:
+        raise too_many
+    _admit_counts(model)
     for count, node in enumerate(walk.nodes(model), 1):
         if count > MAX_NODES:
-            raise ModelError(
-                f"the model has more than {MAX_NODES:,} nodes, which no network needs; "
-                "export it again, or split it"
-            )
+            raise too_many
         _admit_node(node)
     for count, (tensor, _) in enumerate(walk.tensors(model), 1):
         if count > MAX_STORED:
@@ -65,8 +74,35 @@ def admit(model: ModelProto) -> None:
     _admit_order(model.graph)
 
 
+def _admit_counts(model: ModelProto) -> None:
+    graph = model.graph
+    counts = (
+        (len(graph.input), MAX_INPUTS, "inputs"),
+        (len(graph.output) + len(graph.value_info), MAX_VALUES, "outputs and declared values"),
+        (len(model.opset_import), MAX_IMPORTS, "opsets"),
+        (len(model.functions), MAX_FUNCTIONS, "local functions"),
+        (len(model.metadata_props), MAX_ENTRIES, "entries of metadata"),
+    )
+    for count, most, what in counts:
+        if count > most:
+            raise ModelError(
+                f"the model has {count:,} {what}, and no network needs more than {most:,}; export "
+                "it again"
+            )
+    if any(len(kind.shape.dim) > MAX_RANK for kind in walk.tensor_types(model)):
+        raise ModelError(
+            f"a value is declared with more than {MAX_RANK} axes, which no array has; export the "
+            "model again"
+        )
+
+
 def _admit_node(node: NodeProto) -> None:
     attributes = [attribute.name for attribute in node.attribute]
+    if max(len(node.input), len(node.output), len(attributes)) > MAX_PLACES:
+        raise ModelError(
+            f"a {node.op_type!r} node has more than {MAX_PLACES:,} inputs, outputs or attributes, "
+            "which no network needs; export the model again"
+        )
     references = [attribute.ref_attr_name for attribute in node.attribute]
     _admit_texts(
         f"a {node.op_type!r} node",

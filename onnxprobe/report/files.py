@@ -41,6 +41,8 @@ class AtomicFile:
                 raise DataError(f"{path} is a folder; give the path of a file to write")
             # Through a link, the file it points to is replaced, not the link.
             target = Path(os.path.realpath(path))
+            if target.exists() and not target.is_file():
+                raise DataError(f"{path} is no regular file; give another path to write")
             _sweep(target)
             self._target = target
             self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")

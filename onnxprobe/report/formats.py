@@ -16,7 +16,7 @@ from onnxprobe.report.text import printable
 __all__ = ["FORMATS", "file_format", "plain_json", "render_csv", "render_json"]
 
 # A spreadsheet computes what starts like this.
-_FORMULA_STARTS = ("=", "+", "-", "@")
+_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def render_json(report: Report) -> bytes:
@@ -69,7 +69,8 @@ def _quoted(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    # A spreadsheet also computes behind blanks, and full-width signs.
+    return f"'{text}" if text.strip().startswith(_FORMULA_STARTS) else text
 
 
 def _render_heatmap(report: Report) -> bytes:

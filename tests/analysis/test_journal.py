@@ -216,3 +216,42 @@ def test_without_a_journal_everything_is_asked() -> None:
     recorder.call("survey", {})
     recorder.call("survey", {})
     assert len(worker.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"result": 1},
+        {"progress": 1.0},
+        {"progress": "much", "result": 1},
+        {"progress": 1.0, "error": "no"},
+        [],
+        None,
+    ],
+)
+def test_a_record_that_is_none_does_not_count(content: Any, tmp_path: Path) -> None:
+    """Whatever its digest says: a folder may come from others."""
+    import hashlib
+    import json
+
+    journal = Journal(tmp_path, resume=False)
+    answer = _recorder(journal, Worker()).call("activations", {"names": ["a"]})
+    journal.close()
+    path = tmp_path / "journal.jsonl"
+    *lines, last = path.read_bytes().splitlines(keepends=True)
+    body = json.dumps(json.loads(last.partition(b" ")[2]) | {"content": content}).encode()
+    path.write_bytes(
+        b"".join(lines) + hashlib.sha256(body).hexdigest().encode() + b" " + body + b"\n"
+    )
+    worker = Worker()
+    recorder = _recorder(Journal(tmp_path, resume=True), worker)
+    assert recorder.call("activations", {"names": ["a"]}) == answer
+    assert worker.asked[-1].startswith("activations")
+
+
+def test_a_journal_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "journal.jsonl")
+    with pytest.raises(DataError, match="is no regular file; choose another --work-dir"):
+        Journal(tmp_path, resume=False)

@@ -323,3 +323,47 @@ def test_a_body_is_searched_at_any_depth() -> None:
 def test_weights_are_not_the_business_of_the_structure() -> None:
     """An initializer that nothing reads is admitted."""
     admit(relu(stored("unused", weight(100, 100))))
+
+
+def _many(what: str, count: int) -> ModelProto:
+    proto = relu()
+    if what == "inputs":
+        proto.graph.input.extend(value(f"i{n}", [2]) for n in range(count))
+    elif what == "values":
+        proto.graph.value_info.extend(value(f"v{n}", [2]) for n in range(count))
+    elif what == "opsets":
+        proto.opset_import.extend(helper.make_opsetid(f"d{n}", 1) for n in range(count))
+    elif what == "entries":
+        for n in range(count):
+            proto.metadata_props.add(key=str(n), value="")
+    elif what == "functions":
+        for n in range(count):
+            proto.functions.add(name=f"f{n}", domain="d")
+    elif what == "places":
+        proto.graph.node[0].input.extend(["x"] * count)
+    else:
+        proto.graph.input[0].type.tensor_type.shape.dim.extend(
+            type(proto.graph.input[0].type.tensor_type.shape.dim[0])() for _ in range(count)
+        )
+    return proto
+
+
+@pytest.mark.parametrize(
+    ("what", "limit", "sentence"),
+    [
+        ("inputs", "MAX_INPUTS", "inputs, and no network needs more than 5"),
+        ("values", "MAX_VALUES", "outputs and declared values, and no network needs more than 5"),
+        ("opsets", "MAX_IMPORTS", "opsets, and no network needs more than 5"),
+        ("entries", "MAX_ENTRIES", "entries of metadata, and no network needs more than 5"),
+        ("functions", "MAX_FUNCTIONS", "local functions, and no network needs more than 5"),
+        ("places", "MAX_PLACES", "more than 5 inputs, outputs or attributes"),
+        ("axes", "MAX_RANK", "declared with more than 5 axes"),
+    ],
+)
+def test_whatever_a_model_lists_is_bounded(
+    what: str, limit: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, limit, 5)
+    admit(_many(what, 1))
+    with pytest.raises(ModelError, match=sentence):
+        admit(_many(what, 6))

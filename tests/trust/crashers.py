@@ -16,7 +16,7 @@ HEALTHY = ("left", "right")
 
 def _beside(
     nodes: list[NodeProto], rank: int = 2, *, weights: tuple[TensorProto, ...] = (),
-    dtype: str = "float32",
+    dtype: str = "float32", opset: int = 20, ir: int = 9,
 ) -> ModelProto:  # fmt: skip
     """A model with a hostile node, and two tensors that have nothing to do with it."""
     whole = [
@@ -30,8 +30,8 @@ def _beside(
         [value("x", ["N", 6])],
         outputs,
         weights,
-        opset=20,
-        ir=9,
+        opset=opset,
+        ir=ir,
         domains={"ai.onnx.ml": 3},
     )
 
@@ -50,6 +50,19 @@ def _dft() -> ModelProto:
 def _split() -> ModelProto:
     made = node("Split", "x", "_ bad _", axis=1, num_outputs=3)
     return _beside([made])
+
+
+def _uneven_split() -> ModelProto:
+    """Four rows do not make three parts that anybody agrees on."""
+    deep = node("Reshape", "x four", "deep")
+    made = node("Split", "deep", "bad b c", axis=0, num_outputs=3)
+    return _beside([deep, made], weights=(stored("four", np.array([4, -1])),))
+
+
+def _attention(heads: int) -> ModelProto:
+    deep = node("Unsqueeze", "x one", "deep")
+    made = node("Attention", "deep deep deep", "bad", q_num_heads=heads, kv_num_heads=2)
+    return _beside([deep, made], 3, weights=(stored("one", np.array([1])),), opset=23, ir=10)
 
 
 def _layer_norm() -> ModelProto:
@@ -84,6 +97,9 @@ CRASHERS: dict[str, Callable[[], ModelProto]] = {
     "Max of nothing": lambda: _missing("Max"),
     "DFT without a length": _dft,
     "Split without a name": _split,
+    "Split of four into three": _uneven_split,
+    "Attention without heads": lambda: _attention(0),
+    "Attention with -2^63 heads": lambda: _attention(-(2**63)),
     "LayerNormalization at axis 2^31": _layer_norm,
     "LabelEncoder of empty texts": _labels,
     "Loop without a name": _loop,

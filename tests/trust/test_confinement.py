@@ -12,7 +12,7 @@ import pytest
 
 # Run in a process of its own, as a worker begins; then each attempt, by name.
 _INSIDE = """
-import json, os, socket, subprocess, sys, tempfile
+import json, os, resource, signal, socket, subprocess, sys, tempfile, threading
 from pathlib import Path
 from onnxprobe.analysis.confinement import Confinement
 from onnxprobe.analysis.worker.confine import confine
@@ -43,6 +43,15 @@ attempts = {
     "change an attribute": lambda: os.setxattr(Path(asked["model"], "weights.bin"), "user.a", b"1"),
     "open a connection": lambda: connect(socket.AF_INET, ("127.0.0.1", asked["port"])),
     "speak to a local service": lambda: connect(socket.AF_UNIX, asked["service"]),
+    "limit the parent": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (999, 999)),
+    "slow the parent down": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+    "bind the parent to a processor": lambda: os.sched_setaffinity(os.getppid(), {0}),
+    "signal the parent": lambda: os.kill(os.getppid(), signal.SIGWINCH),
+    "look at the parent": lambda: os.pidfd_open(os.getppid()),
+    "start a process": lambda: os.fork() or os._exit(0),
+    "limit itself": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+    "signal itself": lambda: os.kill(os.getpid(), signal.SIGWINCH),
+    "start a thread": lambda: threading.Thread(target=int).start(),
     "run a program": lambda: subprocess.run(["/bin/true"], check=True),
 }
 found = {}
@@ -50,11 +59,14 @@ for name, attempt in attempts.items():
     try:
         attempt()
         found[name] = True
-    except OSError:
+    except (OSError, RuntimeError):
         found[name] = False
 print(json.dumps({"features": features, "found": found}))
 """
-_ALLOWED = {"read the model", "write the output", "write into its folder"}
+_ALLOWED = {
+    "read the model", "write the output", "write into its folder", "limit itself", "signal itself",
+    "start a thread",
+}  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines a process from inside")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -23,14 +24,22 @@ __all__ = ["CannotStartError", "Child", "Confine", "reused_workers"]
 
 MAX_CHATTER_BYTES = 64 * 1024
 _GRACE_S = 5.0
+_POLL_S = 0.005
+_LOOK_S = 1.0
 # Messages that wait to be read; more would let a worker fill this process.
-_PENDING = 64
+_PENDING = 4
 # How often the memory of a worker is looked at, where no limit of the kernel holds for it: CUDA's
 # libraries and what its driver pins come on top of the budget.
 _WATCH_S = 0.1
 _SLACK_BYTES = 8 * 2**30
 # Analyses that one worker does, where workers are used again.
 _USES = 200
+
+_PASSED = frozenset({
+    "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "PATHEXT", "SYSTEMROOT", "TZ",
+    "USERPROFILE", "VIRTUAL_ENV", "WINDIR",
+})  # fmt: skip
+_PASSED_PREFIXES = ("CUDA_", "COV_", "COVERAGE_", "LC_", "NVIDIA_", "PYTHON")
 
 Confine = Callable[[Path], Confinement]
 
@@ -150,7 +159,18 @@ class Child:
         Raises:
             queue.Empty: If nothing came.
         """
-        return self._frames.get(timeout=timeout_s)
+        until = time.monotonic() + timeout_s
+        while True:
+            # Who has ended says nothing more, whoever else may hold the pipe.
+            has_ended = self._ends_within(0.0)
+            left_s = min(until - time.monotonic(), _LOOK_S)
+            try:
+                return self._frames.get(timeout=max(left_s, 0.0))
+            except queue.Empty:
+                if has_ended:
+                    return None
+                if time.monotonic() >= until:
+                    raise
 
     def limit(self, limit_bytes: int | None) -> None:
         """Say how much memory it may hold, where the kernel does not see to that.
@@ -166,11 +186,10 @@ class Child:
         Returns:
             Its exit code, and the budget that it was ended for exceeding, if it was.
         """
-        try:
-            code = self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            code = 0
-        return code, self._too_large_bytes
+        ended = self._ends_within(_GRACE_S)
+        self._kill()
+        code = self._process.wait()
+        return code if ended else 0, self._too_large_bytes
 
     def leave(self, *, busy: bool) -> None:
         """End it, or keep it for others if that is wanted.
@@ -193,14 +212,12 @@ class Child:
         """
         process = self._process
         if busy:
-            process.kill()
+            self._kill()
         # Closes the pipe behind what has been sent.
         self._requests.put(None)
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._ends_within(_GRACE_S)
+        self._kill()
+        process.wait()
         self._is_over = True
         with suppress(queue.Empty):
             # Whoever waits for room among the messages finds some.
@@ -208,10 +225,41 @@ class Child:
                 self._frames.get_nowait()
         for thread in self._threads:
             thread.join(_GRACE_S)
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+        if not any(thread.is_alive() for thread in self._threads):
+            # To close what is still being read would wait for whoever holds the other end.
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
         self._scratch.remove()
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Wait for the worker to end; its number stays its own until somebody asks for its code."""
+        if sys.platform == "win32":
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+            return self._process.returncode is not None
+        until = time.monotonic() + seconds
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while self._process.returncode is None:
+            with suppress(ChildProcessError):
+                if os.waitid(os.P_PID, self._process.pid, flags) is None:
+                    if time.monotonic() > until:
+                        return False
+                    time.sleep(_POLL_S)
+                    continue
+            break
+        return True
+
+    def _kill(self) -> None:
+        """End the worker, and whatever it may have started where nothing keeps it from that."""
+        if self._process.returncode is not None:
+            return
+        if sys.platform == "win32":
+            self._process.kill()
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            # It leads a session of its own.
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _write(self) -> None:
         assert self._process.stdin is not None
@@ -248,7 +296,7 @@ class Child:
             limit = self._limit_bytes
             if limit is not None and _held_bytes(self._process.pid) > limit + _SLACK_BYTES:
                 self._too_large_bytes = limit
-                self._process.kill()
+                self._kill()
                 return
             time.sleep(_WATCH_S)
 
@@ -283,11 +331,15 @@ def _held_bytes(pid: int) -> int:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    environment = dict(os.environ)
+    # What Python and its libraries need; anything else may be a secret, or choose settings and
+    # files of the runtime for a model.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+    }
     for name in ("TMPDIR", "CUDA_CACHE_PATH"):
         environment[name] = str(scratch)
-    # A model's metadata could choose threads and profiling files through this.
-    environment.pop("ORT_LOAD_CONFIG_FROM_MODEL", None)
     environment["ORT_DISABLE_TELEMETRY"] = "1"
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     # Each arena reserves memory that nobody else can use.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from onnxprobe.analysis.conductor.installation import check_installation, installed
 from onnxprobe.analysis.conductor.link import Link
+from onnxprobe.analysis.conductor.questions import providers as ask_providers
 from onnxprobe.analysis.conductor.workplace import state_folder
 from onnxprobe.analysis.configuration import default_memory_bytes
 from onnxprobe.analysis.confinement import Confinement
@@ -42,7 +44,7 @@ def examine() -> dict[str, Any]:
     else:
         link = Link(Confinement.of, _SILENCE_S)
         try:
-            providers = link.call("providers")
+            providers = ask_providers(link)
             features = link.features
         except OnnxProbeError as error:
             problems.append({"what": "the worker process", "advice": str(error)})
@@ -86,5 +88,10 @@ def examine() -> dict[str, Any]:
 
 
 def _is_writable(folder: Path) -> bool:
+    """Whether a file can be made there; nothing of it stays."""
     there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), None)
-    return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return True
+    except OSError:
+        return False

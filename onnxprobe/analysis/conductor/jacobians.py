@@ -7,7 +7,7 @@ from functools import partial
 
 from onnxprobe.analysis.conductor.bisection import Bisection
 from onnxprobe.analysis.conductor.forward import choose_forward, leave_to_differences
-from onnxprobe.analysis.conductor.link import WorkerLostError
+from onnxprobe.analysis.conductor.link import WorkerLostError, check_names
 from onnxprobe.analysis.conductor.plan import FLOAT_BYTES, Chunk
 from onnxprobe.analysis.conductor.stage import Stage
 from onnxprobe.analysis.messages import JacobianAnswer, JacobianAnswers, StepAnswer
@@ -170,4 +170,6 @@ class Jacobians:
             "noise": findings.function_noise,
             "scales": {name: findings.scales(name) for name in chunk.names},
         }
-        return JacobianAnswers.model_validate(self.stage.link.call("jacobians", params))
+        found = JacobianAnswers.model_validate(self.stage.link.call("jacobians", params))
+        check_names([each.name for each in found.answers], chunk.names)
+        return found

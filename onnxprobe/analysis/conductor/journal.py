@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ class Journal:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            flags |= getattr(os, "O_NONBLOCK", 0)
             self._descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
         except OSError as error:
             raise DataError(
@@ -62,8 +64,10 @@ class Journal:
                 "--work-dir"
             ) from error
         try:
+            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                raise DataError(f"{path} is no regular file; choose another --work-dir")
             _lock(self._descriptor, folder)
-            content = path.read_bytes()
+            content = _whole(self._descriptor)
             if content[: len(_HEADER)] != _HEADER[: len(content)]:
                 raise DataError(f"{path} is no journal of onnxprobe; choose another --work-dir")
             self._records, whole = _read(content)
@@ -132,6 +136,14 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _whole(descriptor: int) -> bytes:
+    parts = []
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while part := os.read(descriptor, 2**20):
+        parts.append(part)
+    return b"".join(parts)
+
+
 def _line(record: Mapping[str, Any]) -> bytes:
     body = json.dumps(record, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return f"{hashlib.sha256(body.encode()).hexdigest()} {body}\n".encode()
@@ -154,10 +166,32 @@ def _read(content: bytes) -> tuple[dict[str, dict[str, Any]], int]:
         digest, _, body = line.partition(b" ")
         if digest != hashlib.sha256(body).hexdigest().encode():
             break
-        record = json.loads(body)
+        record = _record(body)
+        if record is None:
+            break
         records[record["key"]] = record
         whole += len(line) + 1
     return records, whole
+
+
+def _record(body: bytes) -> dict[str, Any] | None:
+    """Read a record; ``None`` if it is none, whatever its digest says."""
+    try:
+        record: dict[str, Any] = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    content = record.get("content") if isinstance(record, dict) else None
+    if not isinstance(content, dict) or not isinstance(record.get("key"), str):
+        return None
+    return record
+
+
+def _is_answer(content: Mapping[str, Any]) -> bool:
+    """Whether a record holds what a worker answered, whoever has written it."""
+    progress, error = content.get("progress"), content.get("error")
+    if isinstance(progress, bool) or not isinstance(progress, int | float):
+        return False
+    return "result" in content if error is None else isinstance(error, dict)
 
 
 def _lock(descriptor: int, folder: Path) -> None:
@@ -251,7 +285,7 @@ class Recorder:
         question = json.dumps([self._base, method, params], sort_keys=True, allow_nan=False)
         key = hashlib.sha256(question.encode()).hexdigest()
         content = journal.find(key)
-        if content is not None and not self._may_last_longer(content):
+        if content and _is_answer(content) and not self._may_last_longer(content):
             self._is_behind = self._is_behind or method in _PREPARING
             self._advance(content["progress"])
             if "error" in content:

@@ -21,6 +21,7 @@ __all__ = [
     "Link",
     "OutOfTimeError",
     "WorkerLostError",
+    "check_names",
     "error_of",
 ]
 
@@ -28,6 +29,9 @@ __all__ = [
 NONSENSE = "the computation answered what makes no sense; the model may have taken it over"
 # What workers printed that is kept, over all of them.
 _CHATTER_BYTES = 64 * 1024
+_MOST_PROGRESS = 1e15
+# How long a worker may take to start.
+_START_S = 30.0
 
 _FROM_OUTSIDE = frozenset({
     signal.SIGTERM,
@@ -202,7 +206,12 @@ class Link:
             self._child = Child(self._confine)
             self._is_busy = True
             self._child.begin()
-            self._child.features = self._answer()
+            # Starting is no unit of work, and no model makes it slower.
+            patience_s, self.silence_s = self.silence_s, max(self.silence_s, _START_S)
+            try:
+                self._child.features = self._answer()
+            finally:
+                self.silence_s = patience_s
         self._child.limit(self._memory_bytes)
         self.features = self._child.features
 
@@ -218,7 +227,7 @@ class Link:
             if frame is None:
                 raise self._lost()
             content = frame.header
-            if set(content) == {"progress"} and isinstance(content["progress"], int | float):
+            if set(content) == {"progress"} and _is_amount(content["progress"]):
                 self._on_progress(float(content["progress"]))
                 continue
             self._is_busy = False
@@ -247,7 +256,7 @@ class Link:
             )
         raise WorkerLostError(
             f"nothing was heard from the computation for {self.silence_s:.3g} s; raise "
-            "--unit-timeout if the model is that slow",
+            "--unit-timeout, or --timeout, if the model is that slow",
             comes_again=True,
             silence_s=self.silence_s,
         )
@@ -275,6 +284,11 @@ class Link:
         return WorkerLostError(_death(code), was_killed=was_killed, comes_again=crashed)
 
 
+def _is_amount(value: object) -> bool:
+    # Compared first: what is too large for a float, and what is no number, is no amount.
+    return isinstance(value, int | float) and 0 <= value < _MOST_PROGRESS
+
+
 def _death(code: int) -> str:
     if code >= 0:
         return f"the computation ended unexpectedly (exit code {code})"
@@ -287,6 +301,20 @@ def _death(code: int) -> str:
     if -code in _FROM_OUTSIDE:
         return f"the computation was ended from outside ({name})"
     return f"native code crashed ({name})"
+
+
+def check_names(given: Sequence[str], asked: Sequence[str]) -> None:
+    """Check that an answer is about what was asked.
+
+    Args:
+        given: Names in the answer.
+        asked: Names in the question.
+
+    Raises:
+        RunError: If it is about anything else, or twice about the same.
+    """
+    if len(set(given)) < len(given) or not set(given) <= set(asked):
+        raise RunError(NONSENSE)
 
 
 def error_of(content: dict[str, Any]) -> OnnxProbeError:

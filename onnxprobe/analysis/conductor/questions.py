@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from onnxprobe.analysis.conductor.link import Link
+from pydantic import BaseModel, ValidationError
+
+from onnxprobe.analysis.conductor.link import NONSENSE, Link
 from onnxprobe.analysis.conductor.request import ModelSource, Subject
 from onnxprobe.analysis.configuration import Limits
 from onnxprobe.analysis.confinement import Confinement
+from onnxprobe.analysis.messages import (
+    DeriveAnswer,
+    ExposeAnswer,
+    InspectAnswer,
+    OperatorsAnswer,
+    ProvidersAnswer,
+)
+from onnxprobe.errors import RunError
 
-__all__ = ["derive", "expose", "inspect", "operators"]
+__all__ = ["derive", "expose", "inspect", "operators", "providers"]
+
+Answer = TypeVar("Answer", bound=BaseModel)
 
 # For as long may a worker say nothing whose answer depends on no model.
 _SILENCE_S = 60.0
@@ -45,7 +57,7 @@ def expose(
         "data_out": str(data_out.absolute()),
         "allow_links": allow_links,
     }
-    return _ask("expose", model, params, limits, (out, data_out))
+    return _ask("expose", ExposeAnswer, model, params, limits, (out, data_out))
 
 
 def derive(
@@ -88,7 +100,7 @@ def derive(
         "straight_through": straight_through,
         "allow_links": allow_links,
     }
-    return _ask("derive_model", model, params, limits, (out, data_out))
+    return _ask("derive_model", DeriveAnswer, model, params, limits, (out, data_out))
 
 
 def inspect(
@@ -104,7 +116,7 @@ def inspect(
     Returns:
         Plain data.
     """
-    return _ask("inspect", model, {"allow_links": allow_links}, limits)
+    return _ask("inspect", InspectAnswer, model, {"allow_links": allow_links}, limits)
 
 
 def operators() -> list[tuple[str, str, int, str]]:
@@ -115,14 +127,27 @@ def operators() -> list[tuple[str, str, int, str]]:
     """
     link = Link(Confinement.of, _SILENCE_S)
     try:
-        rows = link.call("operators", {})
+        return _checked(OperatorsAnswer, link.call("operators", {})).operators
     finally:
         link.close()
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def providers(link: Link) -> list[dict[str, Any]]:
+    """List which devices work.
+
+    Args:
+        link: To a worker.
+
+    Returns:
+        Plain data.
+    """
+    found = _checked(ProvidersAnswer, link.call("providers"))
+    return [each.model_dump() for each in found.providers]
 
 
 def _ask(
     method: str,
+    kind: type[BaseModel],
     model: ModelSource,
     params: dict[str, Any],
     limits: Limits | None,
@@ -139,7 +164,13 @@ def _ask(
     )
     header = {**subject.header, **params, "memory_bytes": limits.memory_bytes}
     try:
-        answer: dict[str, Any] = link.call(method, header, subject.blobs)
+        return _checked(kind, link.call(method, header, subject.blobs)).model_dump(mode="json")
     finally:
         link.close()
-    return answer
+
+
+def _checked(kind: type[Answer], answer: Any) -> Answer:  # noqa: ANN401 (whatever a worker sent)
+    try:
+        return kind.model_validate(answer)
+    except ValidationError as error:
+        raise RunError(NONSENSE) from error

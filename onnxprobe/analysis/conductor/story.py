@@ -11,7 +11,7 @@ from onnxprobe.analysis.conductor.bisection import Bisection
 from onnxprobe.analysis.conductor.findings import group_tensors
 from onnxprobe.analysis.conductor.jacobians import Jacobians
 from onnxprobe.analysis.conductor.journal import Journal, Recorder
-from onnxprobe.analysis.conductor.link import Connection, Link, WorkerLostError
+from onnxprobe.analysis.conductor.link import Connection, Link, WorkerLostError, check_names
 from onnxprobe.analysis.conductor.plan import (
     FLOAT_BYTES,
     SOME_DIRECTIONS,
@@ -27,7 +27,7 @@ from onnxprobe.analysis.messages import (
     SourceAnswer,
     SurveyAnswer,
 )
-from onnxprobe.errors import TooLargeError
+from onnxprobe.errors import TooLargeError, UnrunnableError
 
 __all__ = ["Connect", "Story"]
 
@@ -68,6 +68,7 @@ class Story:
         self._subject = subject
         self._native: dict[str, Any] = {"infer": True, "untried": None}
         self._is_inferred = False
+        self._unrunnable: UnrunnableError | None = None
         link: Connection
         if connect is not None:
             link = connect(self._note_progress)
@@ -96,6 +97,8 @@ class Story:
         self._open()
         self.stage.enter("surveying the tensors")
         self._survey()
+        if self._unrunnable is not None and not self._is_partly_run():
+            raise self._unrunnable
         self._measure_source()
         opening, findings = self.stage.opening, self.stage.findings
         bisection = Bisection(findings, [*opening.entries])
@@ -112,6 +115,10 @@ class Story:
                 findings.activations[answer.name] = answer
         if jacobians:
             Jacobians(self.stage, bisection).measure(smooth)
+
+    def _is_partly_run(self) -> bool:
+        """Whether any tensor that depends on inputs was computed."""
+        return bool(self.stage.findings.layouts)
 
     def _open(self) -> None:
         opening = self._call_open_carefully()
@@ -133,7 +140,9 @@ class Story:
             self._is_inferred = False
             try:
                 return self._call_open(self.stage.link.link)
-            except (TooLargeError, WorkerLostError) as error:
+            except (TooLargeError, UnrunnableError, WorkerLostError) as error:
+                if isinstance(error, UnrunnableError):
+                    self._unrunnable = error
                 if self._is_inferred and self._native["untried"] is None:
                     self._native["untried"] = str(error)
                 elif not self._is_inferred and self._native["infer"]:
@@ -187,7 +196,10 @@ class Story:
         findings.groups = group_tensors(entries, findings.layouts)
 
     def _survey_some(self, names: Sequence[str]) -> list[SurveyAnswer]:
-        return [SurveyAnswer.model_validate(self.stage.link.call("survey", {"names": list(names)}))]
+        answer = SurveyAnswer.model_validate(self.stage.link.call("survey", {"names": list(names)}))
+        given = [each.name for each in answer.layouts] + [each.name for each in answer.skipped]
+        check_names(given, names)
+        return [answer]
 
     def _measure_source(self) -> None:
         opening, findings = self.stage.opening, self.stage.findings
@@ -260,5 +272,7 @@ class Story:
         answers: list[ActivationAnswer] = []
         for chunk in self.stage.chunks(names, samples):
             found = self.stage.link.call("activations", self.stage.chunk_params(chunk))
-            answers += [ActivationAnswer.model_validate(each) for each in found]
+            given = [ActivationAnswer.model_validate(each) for each in found]
+            check_names([each.name for each in given], chunk.names)
+            answers += given
         return answers

@@ -125,5 +125,8 @@ def state_folder() -> Path:
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         return Path(local) / "onnxprobe" if local else Path.home() / ".onnxprobe"
-    state = os.environ.get("XDG_STATE_HOME")
-    return Path(state or Path.home() / ".local" / "state") / "onnxprobe"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    # The specification has relative ones ignored.
+    return (
+        Path(state if Path(state).is_absolute() else Path.home() / ".local" / "state") / "onnxprobe"
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onnxprobe.analysis.confinement import Confinement, has_cuda_device
 from onnxprobe.analysis.worker.landlock import restrict_files
-from onnxprobe.analysis.worker.seccomp import forbid_network
+from onnxprobe.analysis.worker.seccomp import restrict_calls
 
 __all__ = ["confine", "leave_no_trace", "limit_memory"]
 
@@ -52,7 +52,7 @@ def confine(confinement: Confinement) -> dict[str, bool]:
     return {
         "files": restrict_files(readable, [*confinement.writable, confinement.scratch]),
         # CUDA's driver speaks to a service of its own.
-        "network": forbid_network(local=has_cuda_device()),
+        "network": restrict_calls(alone=not has_cuda_device()),
         "memory": _can_limit_memory(),
     }
 

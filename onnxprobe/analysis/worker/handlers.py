@@ -165,11 +165,11 @@ class _Desk:
             allow_links=params["allow_links"],
         )
 
-    def operators(self, _: Frame, __: Progress) -> list[list[Any]]:
-        return [[*astuple(each)] for each in operator_coverage()]
+    def operators(self, _: Frame, __: Progress) -> dict[str, Any]:
+        return {"operators": [astuple(each) for each in operator_coverage()]}
 
-    def providers(self, _: Frame, __: Progress) -> list[dict[str, Any]]:
-        return try_providers()
+    def providers(self, _: Frame, __: Progress) -> dict[str, Any]:
+        return {"providers": try_providers()}
 
     def _model_file(self, request: Frame) -> ModelFile:
         params = request.header

@@ -52,6 +52,7 @@ def expose_model(
         "before": len(graph.outputs),
         "left_out": left_out,
         "data_bytes": written,
+        "files": [each.name for each in graph.files[1:]],
     }
 
 

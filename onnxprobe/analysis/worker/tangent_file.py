@@ -99,6 +99,7 @@ def derive_model(
         "assumed_ranks": derived.outcome.assumed,
         "refusal": refusal,
         "data_bytes": written,
+        "files": [each.name for each in graph.files[1:]],
     }
 
 

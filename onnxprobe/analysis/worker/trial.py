@@ -11,7 +11,7 @@ import numpy as np
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.survey import relative_difference
-from onnxprobe.errors import DataError, ModelError, RunError, TooLargeError
+from onnxprobe.errors import DataError, ModelError, RunError, TooLargeError, UnrunnableError
 from onnxprobe.graph import Graph, catalogue, expose_tensors, index_limits
 from onnxprobe.inputs import (
     DATA_LIMIT,
@@ -80,7 +80,7 @@ class Trial:
         Raises:
             ModelError: If the runtime refuses the model.
             DataError: If the model does not run on the data.
-            RunError: If it runs on no synthetic sample.
+            UnrunnableError: If it runs on no synthetic sample.
             TooLargeError: If it does not fit the memory.
         """
         assumptions: list[str] = []
@@ -231,7 +231,7 @@ def _accepted(graph: Graph, session: Session, configuration: Configuration, data
     assert first is not None
     if data is not None and not signature.assumed:
         raise DataError(f"the model does not run on the data: {first}; check its shape and values")
-    raise RunError(
+    raise UnrunnableError(
         f"the model ran on none of {tried} synthetic inputs; the first failed with: {first}; "
         "give real samples with --data, or sizes with --set"
     )
