@@ -21,9 +21,11 @@ __all__ = [
     "ActivationAnswer",
     "Attained",
     "CatalogueEntry",
+    "CostsAnswer",
     "DerivationAnswer",
     "DeriveAnswer",
     "ExposeAnswer",
+    "HalvesAnswer",
     "InspectAnswer",
     "JacobianAnswer",
     "JacobianAnswers",
@@ -36,6 +38,7 @@ __all__ = [
     "Reach",
     "SourceAnswer",
     "StepAnswer",
+    "StructureAnswer",
     "SurveyAnswer",
     "TensorAnswer",
     "ValueAnswer",
@@ -270,6 +273,31 @@ class DeriveAnswer(_Message):
     refusal: str | None
     data_bytes: int
     files: list[str] = Field(description="Files that it was read from, beside the model.")
+
+
+class StructureAnswer(_Message):
+    """What is computed from what."""
+
+    parents: dict[str, list[str]]
+    inputs: list[str]
+    outputs: list[str]
+    candidates: list[str]
+
+
+class CostsAnswer(_Message):
+    """Multiply-adds by the first output of a node."""
+
+    counts: dict[str, Annotated[int, Field(ge=0)]]
+    uncounted: list[str]
+
+
+class HalvesAnswer(_Message):
+    """Two halves of a model that were written."""
+
+    sent: list[str]
+    samples: int
+    data_bytes: list[int]
+    files: list[str]
 
 
 class ProviderAnswer(_Message):

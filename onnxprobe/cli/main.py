@@ -21,6 +21,7 @@ from onnxprobe.cli.expose import expose
 from onnxprobe.cli.inspect import inspect
 from onnxprobe.cli.ops import ops
 from onnxprobe.cli.schema import schema
+from onnxprobe.cli.split import split
 from onnxprobe.cli.track import track
 from onnxprobe.cli.verify import verify
 from onnxprobe.errors import DataError, OnnxProbeError, RunError
@@ -57,6 +58,7 @@ cli.add_command(expose)
 cli.add_command(inspect)
 cli.add_command(ops)
 cli.add_command(schema)
+cli.add_command(split)
 cli.add_command(track)
 cli.add_command(verify)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from onnxprobe.analysis.configuration import Configuration
     from onnxprobe.record import Report
 
-__all__ = ["measure", "measure_as", "reported", "settle"]
+__all__ = ["configured", "given_data", "measure", "measure_as", "reported", "settle"]
 
 
 def measure(
@@ -113,6 +113,30 @@ def _whole(conclusion: Conclusion, options: dict[str, Any]) -> Report:
     if conclusion.cause is not None:
         raise conclusion.cause
     return conclusion.report
+
+
+def configured(options: dict[str, Any]) -> Configuration:
+    """Check the options of an analysis.
+
+    Args:
+        options: Those of `analysis_options`.
+
+    Returns:
+        The configuration.
+    """
+    return _configuration(options, ())
+
+
+def given_data(options: dict[str, Any]) -> Any:  # noqa: ANN401 (a path, or one by input)
+    """Return the samples that were named.
+
+    Args:
+        options: Those of `analysis_options`.
+
+    Returns:
+        A path, paths by input, or ``None``.
+    """
+    return _data(options["data"])
 
 
 def settle(conclusion: Conclusion, *, delivered: bool, quiet: bool) -> None:

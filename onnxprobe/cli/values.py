@@ -6,7 +6,7 @@ import re
 
 import click
 
-__all__ = ["directions", "named_path", "names", "numbers", "setting", "size", "step"]
+__all__ = ["count", "directions", "named_path", "names", "numbers", "setting", "size", "step"]
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -33,6 +33,31 @@ def size(text: str) -> int:
     number = float(match[1]) * _UNITS[match[2]]
     if number >= 2**63:
         raise click.BadParameter(f"{text!r} is more than any machine has")
+    return int(number)
+
+
+def count(text: str) -> int:
+    """Read a number of things; units are powers of 1,000.
+
+    Args:
+        text: Such as ``"500M"``, ``"1.5G"`` or ``"1000000"``.
+
+    Returns:
+        The number.
+
+    Raises:
+        BadParameter: If it is none.
+
+    Example:
+        >>> count("1.5k"), count("2G")
+        (1500, 2000000000)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)\s*", text.lower(), re.ASCII)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no number; write 500M, 1.5G or 1000000")
+    number = float(match[1]) * 1000 ** " kmgt".index(match[2] or " ")
+    if number >= 2**63:
+        raise click.BadParameter(f"{text!r} is more than anything needs")
     return int(number)
 
 

@@ -2,6 +2,7 @@
 
 from onnxprobe.graph.canary import canary_program, canary_weight
 from onnxprobe.graph.catalogue import TensorInfo, catalogue, infer_types
+from onnxprobe.graph.costs import multiply_adds
 from onnxprobe.graph.dtypes import HALF_TYPES, REAL_TYPES
 from onnxprobe.graph.expose import expose_all, expose_tensors, readable_names
 from onnxprobe.graph.flow import (
@@ -11,12 +12,13 @@ from onnxprobe.graph.flow import (
     rounding_nodes,
     trace,
 )
+from onnxprobe.graph.halves import Halves, split_model
 from onnxprobe.graph.integers import int8_products, integer_canary
 from onnxprobe.graph.joining import Joint, JointParts, join_tensors
 from onnxprobe.graph.load import load_model, parse_model
 from onnxprobe.graph.model import Graph
 from onnxprobe.graph.rounding import behind_rounding
-from onnxprobe.graph.save import write_model
+from onnxprobe.graph.save import write_model, write_program
 from onnxprobe.graph.sharing import Sharing, find_sharing
 from onnxprobe.graph.sizes import fix_sizes
 from onnxprobe.graph.sources import (
@@ -44,6 +46,7 @@ __all__ = [
     "ChosenSource",
     "Differentiated",
     "Graph",
+    "Halves",
     "Joint",
     "JointParts",
     "Lookup",
@@ -70,6 +73,7 @@ __all__ = [
     "integer_canary",
     "join_tensors",
     "load_model",
+    "multiply_adds",
     "operator_coverage",
     "parse_model",
     "random_nodes",
@@ -77,7 +81,9 @@ __all__ = [
     "rounding_nodes",
     "shaken",
     "source_inputs",
+    "split_model",
     "trace",
     "upcast_graph",
     "write_model",
+    "write_program",
 ]

@@ -9,9 +9,9 @@ import numpy as np
 from onnx import ModelProto, TensorProto
 
 from onnxprobe.errors import DataError
-from onnxprobe.types import Array
+from onnxprobe.types import Array, Program
 
-__all__ = ["write_model"]
+__all__ = ["write_model", "write_program"]
 
 # Above this the weights go into a file of their own; protobuf ends at 2 GB.
 MAX_SINGLE_FILE_BYTES = 2**30 + 2**29
@@ -89,3 +89,21 @@ def _emptied(proto: ModelProto, weights: Mapping[str, Array]) -> Iterator[Tensor
     for tensor in proto.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL and tensor.name in weights:
             yield tensor
+
+
+def write_program(
+    program: Program, path: Path, data_name: str | None = None, data_path: Path | None = None
+) -> int:
+    """Write a program as a model.
+
+    Args:
+        program: What a runtime would execute.
+        path: Where to write it.
+        data_name: What it calls a file of weights beside it, as for `write_model`.
+        data_path: Where to write that file.
+
+    Returns:
+        Bytes written beside the model.
+    """
+    proto = ModelProto.FromString(program.proto)
+    return write_model(proto, program.weights, path, data_name, data_path)

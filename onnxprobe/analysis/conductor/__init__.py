@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from onnxprobe.analysis.conductor.assembly import assemble_report
 from onnxprobe.analysis.conductor.child import CannotStartError, reused_workers
+from onnxprobe.analysis.conductor.cuts import minimal_cuts
 from onnxprobe.analysis.conductor.doctor import examine
 from onnxprobe.analysis.conductor.journal import JournalError
 from onnxprobe.analysis.conductor.link import (
@@ -19,7 +20,15 @@ from onnxprobe.analysis.conductor.link import (
     OutOfTimeError,
     WorkerLostError,
 )
-from onnxprobe.analysis.conductor.questions import derive, expose, inspect, operators
+from onnxprobe.analysis.conductor.questions import (
+    costs,
+    derive,
+    expose,
+    halves,
+    inspect,
+    operators,
+    structure,
+)
 from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
 from onnxprobe.analysis.conductor.stage import Progress
 from onnxprobe.analysis.conductor.story import Connect, Story
@@ -41,12 +50,16 @@ __all__ = [
     "WorkerLostError",
     "Workplace",
     "conduct",
+    "costs",
     "derive",
     "examine",
     "expose",
+    "halves",
     "inspect",
+    "minimal_cuts",
     "operators",
     "reused_workers",
+    "structure",
 ]
 
 

@@ -9,19 +9,31 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from onnxprobe.analysis.conductor.link import NONSENSE, Link
-from onnxprobe.analysis.conductor.request import ModelSource, Subject
-from onnxprobe.analysis.configuration import Limits
+from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
+from onnxprobe.analysis.configuration import Configuration, Limits
 from onnxprobe.analysis.confinement import Confinement
 from onnxprobe.analysis.messages import (
+    CostsAnswer,
     DeriveAnswer,
     ExposeAnswer,
+    HalvesAnswer,
     InspectAnswer,
     OperatorsAnswer,
     ProvidersAnswer,
+    StructureAnswer,
 )
 from onnxprobe.errors import RunError
 
-__all__ = ["derive", "expose", "inspect", "operators", "providers"]
+__all__ = [
+    "costs",
+    "derive",
+    "expose",
+    "halves",
+    "inspect",
+    "operators",
+    "providers",
+    "structure",
+]
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -119,6 +131,79 @@ def inspect(
     return _ask("inspect", InspectAnswer, model, {"allow_links": allow_links}, limits)
 
 
+def structure(
+    model: ModelSource, *, allow_links: bool = False, limits: Limits | None = None
+) -> dict[str, Any]:
+    """Describe what a model computes from what.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        allow_links: Whether external data may be reached through links.
+        limits: Of memory and time; the defaults if not given.
+
+    Returns:
+        Plain data; see `StructureAnswer`.
+    """
+    return _ask("structure", StructureAnswer, model, {"allow_links": allow_links}, limits)
+
+
+def costs(
+    model: ModelSource,
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    allow_links: bool = False,
+    limits: Limits | None = None,
+) -> dict[str, Any]:
+    """Count the multiply-adds of a model.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        shapes: Shapes of tensors for one sample.
+        allow_links: Whether external data may be reached through links.
+        limits: Of memory and time; the defaults if not given.
+
+    Returns:
+        Plain data; see `CostsAnswer`.
+    """
+    params = {"shapes": {name: list(each) for name, each in shapes.items()}}
+    return _ask("costs", CostsAnswer, model, params | {"allow_links": allow_links}, limits)
+
+
+def halves(
+    model: ModelSource,
+    data: Data,
+    configuration: Configuration,
+    cut: Sequence[str],
+    outputs: Sequence[Path],
+    data_names: Sequence[str],
+    data_outputs: Sequence[Path],
+) -> dict[str, Any]:
+    """Write both halves of a model, held against the whole on real samples.
+
+    Args:
+        model: Path of an ``.onnx`` file, or a ``ModelProto``.
+        data: Samples; ``None`` to draw them.
+        configuration: How samples become inputs, and limits.
+        cut: Tensors that everything passes.
+        outputs: Where to write the halves.
+        data_names: How each half refers to a file of weights, where one file does not hold them.
+        data_outputs: Where to write these files.
+
+    Returns:
+        Plain data; see `HalvesAnswer`.
+    """
+    params = {
+        "configuration": configuration.model_dump(mode="json"),
+        "cut": list(cut),
+        "outputs": [str(path.absolute()) for path in outputs],
+        "data_names": list(data_names),
+        "data_outputs": [str(path.absolute()) for path in data_outputs],
+        "allow_links": configuration.allow_links,
+    }
+    writable = (*outputs, *data_outputs)
+    return _ask("halves", HalvesAnswer, model, params, configuration, writable, data)
+
+
 def operators() -> list[tuple[str, str, int, str]]:
     """List how every operator is differentiated.
 
@@ -152,8 +237,9 @@ def _ask(
     params: dict[str, Any],
     limits: Limits | None,
     writable: Sequence[Path] = (),
+    data: Data = None,
 ) -> dict[str, Any]:
-    subject = Subject.of(model)
+    subject = Subject.of(model, data)
     limits = limits or Limits()
     confine = subject.confine(allow_links=params["allow_links"], writable=writable)
     link = Link(

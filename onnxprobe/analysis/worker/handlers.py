@@ -35,6 +35,7 @@ from onnxprobe.analysis.worker.sensitivity import (
 )
 from onnxprobe.analysis.worker.serve import Handler
 from onnxprobe.analysis.worker.source import measure_source
+from onnxprobe.analysis.worker.splitting import count_costs, describe_structure, write_halves
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.survey import survey
 from onnxprobe.analysis.worker.tangent_file import derive_model
@@ -68,6 +69,9 @@ def handlers(*, confined: bool = True) -> Mapping[str, Handler]:
         "jacobians": desk.jacobians,
         "derive_model": desk.derive_model,
         "expose": desk.expose,
+        "structure": desk.structure,
+        "costs": desk.costs,
+        "halves": desk.halves,
         "inspect": desk.inspect,
         "operators": desk.operators,
         "providers": desk.providers,
@@ -164,6 +168,28 @@ class _Desk:
             Path(params["data_out"]),
             allow_links=params["allow_links"],
         )
+
+    def structure(self, request: Frame, _: Progress) -> dict[str, Any]:
+        links = request.header["allow_links"]
+        return describe_structure(self._model_file(request), allow_links=links)
+
+    def costs(self, request: Frame, _: Progress) -> dict[str, Any]:
+        params = request.header
+        file = self._model_file(request)
+        return count_costs(file, params["shapes"], allow_links=params["allow_links"])
+
+    def halves(self, request: Frame, progress: Progress) -> dict[str, Any]:
+        params = request.header
+        study, _ = open_study(
+            self._model_file(request),
+            Configuration.model_validate(params["configuration"]),
+            _data(params, request.blob),
+            progress=progress,
+        )
+        outputs, data_outputs = (
+            [Path(each) for each in params[name]] for name in ("outputs", "data_outputs")
+        )
+        return write_halves(study, params["cut"], outputs, params["data_names"], data_outputs)
 
     def operators(self, _: Frame, __: Progress) -> dict[str, Any]:
         return {"operators": [astuple(each) for each in operator_coverage()]}
