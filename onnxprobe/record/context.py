@@ -112,6 +112,11 @@ class PriorRecord(Record):
     variance: float = Field(description="Mean variance of a source coordinate.")
     directions: int
     share: float = Field(description="Share of the variance along those directions.")
+    held_out_share: float | None = Field(
+        None,
+        description="Share of the variance of held-out samples along the leading directions of the "
+        "others, for a data prior: how far the directions speak of inputs that were not given.",
+    )
     range_assumed: bool = Field(
         False,
         description="Whether it was only assumed which numbers stand for dark and bright: neither "

@@ -249,6 +249,10 @@ def _print_assumptions(report: Report, console: Console) -> None:
     if prior is not None:
         article = "a" if prior.kind == "data" else "an"
         share = f", {100 * prior.share:.0f}% of its variance" if prior.share < 0.9995 else ""
+        held = prior.held_out_share
+        share += (
+            f", {100 * held:.0f}% of that of held-out samples" if held and held < 0.9995 else ""
+        )
         sentence = (
             "ρ: share of the input's variance that an attacker recovers at the worst sample, "
             f"knowing the model and {article} {prior.kind} prior "

@@ -6,7 +6,7 @@ from onnxprobe.spectrum.covariance import (
     dof_ceiling,
     is_saturated,
 )
-from onnxprobe.spectrum.data_prior import data_prior
+from onnxprobe.spectrum.data_prior import data_prior, held_out_share
 from onnxprobe.spectrum.dof import effective_rank, energy_rank, participation_ratio, stable_rank
 from onnxprobe.spectrum.eigen import (
     Eigensystem,
@@ -48,6 +48,7 @@ __all__ = [
     "energy_rank",
     "gram",
     "gram_spectrum",
+    "held_out_share",
     "image_prior",
     "is_saturated",
     "isotropic_prior",

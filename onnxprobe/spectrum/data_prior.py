@@ -12,9 +12,12 @@ from onnxprobe.spectrum.ledoit_wolf import ledoit_wolf
 from onnxprobe.spectrum.prior import Prior
 from onnxprobe.types import Array, Floats
 
-__all__ = ["data_prior"]
+__all__ = ["data_prior", "held_out_share"]
 
 _BLOCK_BYTES = 32 * 2**20
+_FOLDS = 4
+# More samples than these are left aside: the cost grows with their cube.
+_MAX_HELD = 512
 
 
 def data_prior(samples: Array, limit: int) -> Prior:
@@ -75,6 +78,50 @@ def data_prior(samples: Array, limit: int) -> Prior:
     variances = np.full(len(directions), tail)
     variances[:kept] += (1 - shrinkage.intensity) * system.values[:kept] / (count - 1)
     return Prior("data", n, float(np.trace(squares)) / (count - 1), directions, variances)
+
+
+def held_out_share(gram: Floats, limit: int) -> float | None:
+    """Measure how much of new inputs the principal components of others span.
+
+    In four parts, each is projected onto the leading components of the rest, whose mean is the
+    origin. It needs inner products alone: with the rest's Gram matrix ``U·Λ·Uᵀ``, the squared
+    length of the projection of a sample with inner products k is ``‖Λ^(-1/2)·Uᵀ·k‖²``.
+
+    Args:
+        gram: Gram matrix of the inputs, shape (N, N), from any common origin.
+        limit: Components at most.
+
+    Returns:
+        Share of the held-out variance, between 0 and 1; ``None`` with fewer than eight samples, or
+        samples that do not vary. The components of all samples span no less.
+
+    Example:
+        >>> flat = np.random.default_rng(0).normal(size=(40, 3))
+        >>> round(held_out_share(flat @ flat.T, limit=3), 6)
+        1.0
+    """
+    axes(gram, "N N", of="gram")
+    gram = gram[:_MAX_HELD, :_MAX_HELD]
+    count = len(gram)
+    if count < 2 * _FOLDS:
+        return None
+    spanned = total = 0.0
+    for fold in range(_FOLDS):
+        held = np.arange(count) % _FOLDS == fold
+        rest = gram[np.ix_(~held, ~held)]
+        cross = gram[np.ix_(~held, held)]
+        means, mean = rest.mean(axis=1), float(rest.mean())
+        system = eigensystem(rest - means[:, None] - means[None, :] + mean)
+        if system is None:
+            return None
+        floor = rounding_floor(float(system.values[0]), len(rest)) ** 2
+        kept = min(limit, int(np.count_nonzero(system.values > floor)))
+        own = np.diagonal(gram)[held] - 2 * cross.mean(axis=0) + mean
+        centred = cross - means[:, None] - cross.mean(axis=0)[None, :] + mean
+        along = system.vectors[:, :kept].T @ centred
+        spanned += float(np.sum(along**2 / system.values[:kept, None]))
+        total += float(own.sum())
+    return min(1.0, spanned / total) if total > 0 else None
 
 
 def _lift(vectors: Floats, samples: Array) -> Floats:

@@ -18,6 +18,7 @@ from onnxprobe.spectrum import (
     ImageLayout,
     Prior,
     data_prior,
+    held_out_share,
     image_prior,
     isotropic_prior,
     join_priors,
@@ -65,6 +66,8 @@ def measure_source(
     study.prior = prior if prior.trace > 0 else None
     progress(1.0)
     record = None if study.prior is None else _record(study.prior)
+    if record is not None and record.kind == "data":
+        record.held_out_share = held_out_share(sums.gram, record.directions)
     if record is not None and record.kind == "image":
         options = ImageOptions(**study.configuration.images.model_dump())
         record.range_assumed = options.is_raw
