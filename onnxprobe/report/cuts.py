@@ -28,9 +28,10 @@ def print_split(split: Split, console: Console, *, verbose: bool = False) -> Non
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("cut", no_wrap=True)
-    headers = ("bytes", "MACs before", "after", "DoF share", "rank share", "recoverable", "bound")
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
+    separator = "\n" if console.is_terminal else " "
+    headers = ("bytes", "MACs before", "MACs after", "DoF share", "rank share")
+    for header in (*headers, "recoverable", "bound"):
+        table.add_column(header.replace(" ", separator), justify="right", no_wrap=True)
     shown = [cut for cut in split.cuts if verbose or cut.on_front]
     for cut in shown:
         table.add_row(*_cells(cut, console), style="" if cut.on_front else "dim")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from onnxprobe.policy import Finding, Judgement, RuleResult, Verdict
@@ -20,6 +21,7 @@ _STYLES: dict[Verdict, str] = {
 # Findings of a rule that are listed unless all are asked for.
 _LISTED = 5
 _NAME_WIDTH = 48
+_INDENT = 16
 
 
 def print_judgement(judgement: Judgement, console: Console, *, verbose: bool = False) -> None:
@@ -48,19 +50,29 @@ def print_judgement(judgement: Judgement, console: Console, *, verbose: bool = F
 
 
 def _print_rule(rule: RuleResult, console: Console, *, verbose: bool) -> None:
-    line = Text(f"{rule.verdict:>14}  ", _STYLES[rule.verdict])
-    line.append(printable(rule.name), "default")
+    line = Text(printable(rule.name))
     line.append(_tally(rule), "dim")
-    console.print(line, soft_wrap=True)
+    _say(line, console, Text(f"{rule.verdict:>{_INDENT - 2}}  ", _STYLES[rule.verdict]))
     shown = rule.findings if verbose else rule.findings[:_LISTED]
     for finding in shown:
         width = _NAME_WIDTH if console.is_terminal and not verbose else 10_000
-        text = Text(f"{'':16}", _STYLES[finding.verdict])
-        text.append(finding_text(finding, width))
-        console.print(text, soft_wrap=True)
+        _say(Text(finding_text(finding, width), _STYLES[finding.verdict]), console)
     if len(shown) < len(rule.findings):
-        more = f"{'':16}and {len(rule.findings) - len(shown)} more (-v lists them)"
-        console.print(Text(more, "dim"))
+        more = f"and {len(rule.findings) - len(shown)} more (-v lists them)"
+        _say(Text(more, "dim"), console)
+
+
+def _say(text: Text, console: Console, label: Text | None = None) -> None:
+    """Print behind a label, or as far to the right; on a terminal, lines go on there as well."""
+    label = label or Text(" " * _INDENT)
+    if not console.is_terminal:
+        console.print(label + text, soft_wrap=True)
+        return
+    grid = Table.grid()
+    grid.add_column(width=_INDENT, no_wrap=True)
+    grid.add_column()
+    grid.add_row(label, text)
+    console.print(grid)
 
 
 def _tally(rule: RuleResult) -> str:
