@@ -30,6 +30,7 @@ __all__ = [
     "JacobianAnswer",
     "JacobianAnswers",
     "Layout",
+    "NodeCost",
     "Opening",
     "OperatorsAnswer",
     "Part",
@@ -284,11 +285,18 @@ class StructureAnswer(_Message):
     candidates: list[str]
 
 
-class CostsAnswer(_Message):
-    """Multiply-adds by the first output of a node."""
+class NodeCost(_Message):
+    """What a node costs."""
 
-    counts: dict[str, Annotated[int, Field(ge=0)]]
-    uncounted: list[str]
+    outputs: list[str]
+    operator: str
+    multiply_adds: Annotated[int, Field(ge=0)] | None
+
+
+class CostsAnswer(_Message):
+    """What each node costs."""
+
+    nodes: list[NodeCost]
 
 
 class HalvesAnswer(_Message):

@@ -62,6 +62,7 @@ def check(models: tuple[Path, ...], **options: Any) -> int:  # noqa: ANN401 (val
     Exit codes:  0 it passes, with or without warnings, or no rule applies;
                  1 it fails; 4 it is inconclusive, or the analysis incomplete.
     """  # noqa: D301, DOC201, DOC501 (click prints this, and reads \b as "keep these lines")
+    from onnxprobe.cli.writing import keep_apart
     from onnxprobe.policy import read_policy
     from onnxprobe.record import Report
 
@@ -69,6 +70,8 @@ def check(models: tuple[Path, ...], **options: Any) -> int:  # noqa: ANN401 (val
         raise DataError("give a MODEL or a --report, one of them")
     if len(models) > 1 and options["outputs"]:
         raise DataError(f"one file cannot hold the verdicts on {len(models)} models: check each")
+    read = [options["report"], options["baseline"], Path(options["policy"])]
+    keep_apart(options["outputs"], [path for path in read if path is not None])
     file = read_policy(options["policy"])
     baseline = Report.read(options["baseline"]) if options["baseline"] else None
     codes = [_check(each, file, baseline, options) for each in models or [None]]

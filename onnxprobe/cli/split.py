@@ -69,7 +69,7 @@ def _list(model: Path, options: dict[str, Any]) -> None:
     from onnxprobe.analysis.arguments import limited
     from onnxprobe.cli.delivery import commit, show
     from onnxprobe.cli.measuring import measure, settle
-    from onnxprobe.policy.splits import Constraints, Split, rate_cuts
+    from onnxprobe.policy.splits import Constraints, NodeCost, Split, rate_cuts
     from onnxprobe.report.cuts import print_split
     from onnxprobe.report.files import AtomicFile
     from onnxprobe.report.formats import plain_json
@@ -96,6 +96,7 @@ def _list(model: Path, options: dict[str, Any]) -> None:
         shapes = {tensor.name: tensor.shape for tensor in report.tensors}
         shapes |= {each.name: each.sample_shape for each in report.model.inputs}
         costs = conductor.costs(model, shapes, allow_links=links, limits=limits)
+        nodes = [NodeCost.model_validate(each) for each in costs["nodes"]]
         constraints = Constraints(
             noise=report.run.configuration["noise"][0],
             max_recoverable=options["max_recoverable"],
@@ -105,9 +106,9 @@ def _list(model: Path, options: dict[str, Any]) -> None:
         found = Split(
             model=report.model.name,
             constraints=constraints,
-            cuts=rate_cuts(report, cuts, costs["counts"], graph["parents"], constraints),
+            cuts=rate_cuts(report, cuts, nodes, graph["parents"], constraints),
             more=more,
-            uncounted=costs["uncounted"],
+            uncounted=sorted({each.operator for each in nodes if each.multiply_adds is None}),
         )
         failures = commit(found, [plain_json for _ in files], files)
         if not options["quiet"]:

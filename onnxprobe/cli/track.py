@@ -32,6 +32,7 @@ def track(checkpoints: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN40
     """  # noqa: DOC501 (click prints this)
     from onnxprobe.cli.delivery import commit, show
     from onnxprobe.cli.measuring import reported
+    from onnxprobe.cli.writing import keep_apart
     from onnxprobe.policy import follow
     from onnxprobe.report.changes import print_trajectory
     from onnxprobe.report.files import AtomicFile
@@ -42,6 +43,7 @@ def track(checkpoints: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN40
     with ExitStack() as stack:
         paths = [options["output"]] if options["output"] else []
         files = [stack.enter_context(AtomicFile(path)) for path in paths]
+        keep_apart(paths, checkpoints)
         found = follow([reported(path, options) for path in checkpoints])
         failures = commit(found, [plain_json for _ in files], files)
         if not options["quiet"]:

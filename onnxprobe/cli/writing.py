@@ -25,9 +25,11 @@ def keep_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
         inputs: Files that are read; folders stand for themselves only.
 
     Raises:
-        DataError: If one is.
+        DataError: If one is, or two outputs are one file.
     """
-    read = list(inputs)
+    outputs, read = list(outputs), list(inputs)
+    if len({path.absolute() for path in outputs}) < len(outputs):
+        raise DataError("one file is named twice as an output")
     for output in outputs:
         for path in read:
             try:

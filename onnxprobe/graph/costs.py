@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
 from onnx import NodeProto
@@ -10,7 +11,7 @@ from onnx import NodeProto
 from onnxprobe.graph import walk
 from onnxprobe.graph.model import Graph
 
-__all__ = ["multiply_adds"]
+__all__ = ["Cost", "multiply_adds"]
 
 _Shape = Sequence[int] | None
 
@@ -22,7 +23,11 @@ _PRODUCTS = {
     "com.microsoft.FusedMatMul": (0, 1),
     "QLinearMatMul": (0, 3),
 }
-_GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+_RECURRENT = frozenset({"RNN", "GRU", "LSTM"})
+# What gives a weight in another type, and in the same shape.
+_KEEPING = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Identity"})
+# Domains whose other operators multiply no matrices.
+_PLAIN_DOMAINS = ("ai.onnx.ml.",)
 # Operators that multiply matrices as well, and are not counted.
 _UNCOUNTED = frozenset({
     "Attention", "Einsum", "If", "Loop", "Scan", "com.microsoft.Attention",
@@ -31,9 +36,22 @@ _UNCOUNTED = frozenset({
 })  # fmt: skip
 
 
-def multiply_adds(
-    graph: Graph, shapes: Mapping[str, Sequence[int]]
-) -> tuple[dict[str, int], list[str]]:
+@dataclass(frozen=True)
+class Cost:
+    """What a node costs.
+
+    Attributes:
+        outputs: The tensors that it gives.
+        operator: What it does.
+        multiply_adds: How many multiply-adds for one sample; ``None`` if it is not known.
+    """
+
+    outputs: tuple[str, ...]
+    operator: str
+    multiply_adds: int | None
+
+
+def multiply_adds(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> tuple[Cost, ...]:
     """Count the multiply-adds of each node: of convolutions, matrix products and recurrences.
 
     Args:
@@ -41,33 +59,33 @@ def multiply_adds(
         shapes: Shapes of tensors for one sample; those of weights are known.
 
     Returns:
-        By the first output of a node, its multiply-adds; and the operators that multiply matrices
-        but were not counted, because their shapes are unknown or they run a body of their own.
+        A cost per node, in order. Operators of domains that nobody here knows, with bodies of their
+        own, or with matrix products that are not counted, are unknown; all others without matrix
+        products cost nothing.
     """
 
     def shape(name: str) -> _Shape:
         if name in shapes:
             return shapes[name]
         stored = graph.stored_type(name)
-        sizes = stored.shape if stored is not None else None
-        return None if sizes is None else [size for size in sizes if isinstance(size, int)]
+        if stored is not None and stored.shape is not None:
+            return [size for size in stored.shape if isinstance(size, int)]
+        # Stored weights are often rescaled, and keep their shape.
+        index = graph.producers.get(name)
+        if index is None:
+            return None
+        made = graph.proto.graph.node[index]
+        return shape(made.input[0]) if walk.operator_name(made) in _KEEPING else None
 
-    counts: dict[str, int] = {}
-    uncounted: dict[str, None] = {}
+    costs = []
     for node in graph.proto.graph.node:
         operator = walk.operator_name(node)
-        if not node.output:
-            continue
-        if operator in _UNCOUNTED:
-            uncounted[operator] = None
-            continue
-        read = [shape(name) for name in node.input]
-        count = _count(node, operator, read, shape(node.output[0]))
-        if count is None:
-            uncounted[operator] = None
-        else:
-            counts[node.output[0]] = count
-    return counts, list(uncounted)
+        count = None
+        if operator not in _UNCOUNTED:
+            outputs = shape(node.output[0]) if node.output else None
+            count = _count(node, operator, [shape(name) for name in node.input], outputs)
+        costs.append(Cost(tuple(filter(None, node.output)), operator, count))
+    return tuple(costs)
 
 
 def _count(node: NodeProto, operator: str, read: Sequence[_Shape], given: _Shape) -> int | None:
@@ -87,13 +105,14 @@ def _count(node: NodeProto, operator: str, read: Sequence[_Shape], given: _Shape
             return None
         turned = any(each.name == "transA" and each.i for each in node.attribute)
         return prod(given) * factor[0 if turned else 1]
-    if operator in _GATES:
+    if operator in _RECURRENT:
         steps, weight, recurrence = (_at(read, place) for place in range(3))
         if steps is None or weight is None or recurrence is None or len(steps) < 2:
             return None
         # Both hold every gate: (directions, gates·hidden, inputs) and (…, hidden).
         return steps[0] * steps[1] * (prod(weight) + prod(recurrence))
-    return 0
+    is_foreign = "." in operator and not operator.startswith(_PLAIN_DOMAINS)
+    return None if is_foreign else 0
 
 
 def _at(shapes: Sequence[_Shape], place: int) -> _Shape:

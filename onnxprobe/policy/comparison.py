@@ -12,7 +12,7 @@ from onnxprobe.policy.measures import MEASURES, Question, Reading, same_noise
 from onnxprobe.record import Levels, Report, TensorRecord
 from onnxprobe.record.base import Record
 
-__all__ = ["Comparison", "Difference", "compare"]
+__all__ = ["Comparison", "Difference", "compare", "noise_margin"]
 
 # Two runs of equal numbers in another order differ by less than this.
 _STEADY = 1e-3
@@ -111,7 +111,7 @@ def _differences(
         other = read(Question(after, pair.other, noise or ""))
         if (one.low, one.high) == (other.low, other.high):
             continue
-        margin = max(_margin(pair.one), _margin(pair.other))
+        margin = max(noise_margin(pair.one), noise_margin(pair.other))
         if not same_data:
             one, other = (
                 _over_samples(*each, measure) for each in ((one, pair.one), (other, pair.other))
@@ -154,8 +154,15 @@ def _over_samples(reading: Reading, tensor: TensorRecord, measure: str) -> Readi
     return reading if lowest is None else Reading(min(lowest, reading.low), reading.high)
 
 
-def _margin(tensor: TensorRecord) -> float:
-    """Return how far noise may move a measure of a tensor, relative to it."""
+def noise_margin(tensor: TensorRecord) -> float:
+    """Tell how far noise may move a measure of a tensor.
+
+    Args:
+        tensor: An analysed tensor.
+
+    Returns:
+        Relative to the measure.
+    """
     jacobian = tensor.jacobian
     largest = [
         each.spectrum.values[0]

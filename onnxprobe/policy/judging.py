@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Literal
 
@@ -12,7 +12,7 @@ from onnxprobe.policy.alignment import align
 from onnxprobe.policy.language import Bound, Rule, Waiver
 from onnxprobe.policy.measures import MEASURES, Question, Reading
 from onnxprobe.policy.parsing import PolicyFile
-from onnxprobe.policy.selecting import matching, select_tensors
+from onnxprobe.policy.selecting import matching, released_together, select_tensors
 from onnxprobe.policy.verdict import (
     EXIT_CODES,
     Finding,
@@ -56,7 +56,8 @@ def judge(
         else:
             current.append(waiver)
     used: set[int] = set()
-    results = [_judge_rule(report, rule, current, used, baseline) for rule in policy.rules]
+    older = {pair.one.name: pair.other for pair in align(report, baseline)} if baseline else {}
+    results = [_judge_rule(report, rule, current, used, baseline, older) for rule in policy.rules]
     notes += [
         f"the waiver of {waiver.rule!r} until {waiver.expires} was not needed"
         for waiver in current
@@ -101,21 +102,23 @@ def _judge_rule(
     waivers: list[Waiver],
     used: set[int],
     baseline: Report | None,
+    older: Mapping[str, TensorRecord],
 ) -> RuleResult:
     selection = select_tensors(report, rule)
     names = [tensor.name for tensor in selection.analysed]
-    older = {pair.one.name: pair.other for pair in align(report, baseline)} if baseline else {}
     findings, passed = [], 0
     for tensor in selection.analysed:
         for finding in _judge_tensor(report, rule, tensor):
             if finding.verdict == "pass":
                 passed += 1
                 continue
-            _compare(finding, baseline, older.get(tensor.name))
+            if baseline is not None:
+                _compare(finding, baseline, _older(rule, tensor, baseline, older))
             findings.append(finding)
     findings += [_unknown(rule, name, reason) for name, reason in selection.unknown.items()]
+    waived = _waived(report, rule, waivers, used, [*names, *selection.unknown])
     for finding in findings:
-        _soften(finding, rule, waivers, used, [*names, *selection.unknown])
+        _soften(finding, rule, waived.get(finding.tensor))
     if selection.is_empty:
         verdict: Verdict = "not applicable"
     else:
@@ -139,7 +142,7 @@ def _judge_tensor(report: Report, rule: Rule, tensor: TensorRecord) -> Iterator[
         bounds = rule.max if side == "max" else rule.min
         for measure, limits in bounds.limits.items() if bounds else ():
             for limit in limits:
-                question = Question(report, tensor, limit.noise or "", limit.tolerance or "")
+                question = Question(report, tensor, limit.noise or "", limit.tolerance or "", side)
                 reading = MEASURES[measure].read(question)
                 verdict = _held(reading, side, limit)
                 yield Finding(
@@ -185,11 +188,23 @@ def _unknown(rule: Rule, name: str, reason: str) -> Finding:
     )
 
 
-def _compare(finding: Finding, baseline: Report | None, older: TensorRecord | None) -> None:
+def _older(
+    rule: Rule, tensor: TensorRecord, baseline: Report, older: Mapping[str, TensorRecord]
+) -> TensorRecord | None:
+    """Find what the baseline says of a tensor, or of a joint release."""
+    if rule.together is None:
+        return older.get(tensor.name)
+    found = released_together(baseline, rule.together)
+    return None if isinstance(found, str) else found
+
+
+def _compare(finding: Finding, baseline: Report, older: TensorRecord | None) -> None:
     """Find out whether what fails has failed before, and no less."""
-    if finding.verdict != "fail" or baseline is None or older is None:
+    if finding.verdict != "fail" or older is None:
         return
-    question = Question(baseline, older, finding.noise or "", finding.tolerance or "")
+    question = Question(
+        baseline, older, finding.noise or "", finding.tolerance or "", finding.bound
+    )
     before = MEASURES[finding.measure].read(question)
     limit = Bound(value=finding.limit)
     if _held(before, finding.bound, limit) != "fail":
@@ -203,17 +218,27 @@ def _compare(finding: Finding, baseline: Report | None, older: TensorRecord | No
         finding.reason = f"the baseline had {then:.4g}"
 
 
-def _soften(
-    finding: Finding, rule: Rule, waivers: list[Waiver], used: set[int], names: list[str]
-) -> None:
-    """Let warnings, waivers and the baseline make a warning of what is broken or unknown."""
+def _waived(
+    report: Report, rule: Rule, waivers: list[Waiver], used: set[int], names: list[str]
+) -> dict[str, str]:
+    """Say why tensors of a rule are excepted; names of the model's are no globs."""
+    known = [*report.graph, *names]
+    waived: dict[str, str] = {}
     for waiver in waivers:
         if waiver.rule != rule.name:
             continue
-        if waiver.tensors is None or finding.tensor in matching(waiver.tensors, names):
-            used.add(id(waiver))
-            finding.waived = f"{waiver.reason} (until {waiver.expires})"
-    if rule.severity == "warning" or finding.waived is not None or finding.known:
+        matched = set(names) if waiver.tensors is None else matching(waiver.tensors, known)
+        for name in names:
+            if name in matched:
+                used.add(id(waiver))
+                waived[name] = f"{waiver.reason} (until {waiver.expires})"
+    return waived
+
+
+def _soften(finding: Finding, rule: Rule, waived: str | None) -> None:
+    """Let warnings, waivers and the baseline make a warning of what is broken or unknown."""
+    finding.waived = waived
+    if rule.severity == "warning" or waived is not None or finding.known:
         finding.verdict = "warn"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -15,6 +16,18 @@ Severity: TypeAlias = Literal["error", "warning"]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 _MAX_RULES = 1000
+
+
+# Formats whose rounding is a level of noise.
+_FORMATS = ("float32", "float16", "bfloat16", "int8")
+_FORMATS_SAID = ", ".join(_FORMATS)
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 class _Part(BaseModel):
@@ -43,7 +56,21 @@ class Bound(_Part):
     @classmethod
     def _text(cls, value: object) -> object:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return f"{value:g}" if is_number else value
+        return repr(value) if is_number else value
+
+    @field_validator("noise")
+    @classmethod
+    def _is_a_level(cls, noise: str | None) -> str | None:
+        if noise is None or noise in _FORMATS or _is_positive(noise):
+            return noise
+        raise ValueError(f"{noise!r} is no release noise: a number above 0 or {_FORMATS_SAID}")
+
+    @field_validator("tolerance")
+    @classmethod
+    def _is_a_share(cls, tolerance: str | None) -> str | None:
+        if tolerance is None or (_is_positive(tolerance) and float(tolerance) < 1):
+            return tolerance
+        raise ValueError(f"{tolerance!r} is no tolerance: a number between 0 and 1")
 
 
 class Bounds(_Part):
@@ -58,7 +85,7 @@ class Bounds(_Part):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, given: object) -> object:
-        if not isinstance(given, dict) or "limits" in given:
+        if not isinstance(given, dict):
             return given
         return {"limits": {name: _bounds(name, value) for name, value in given.items()}}
 

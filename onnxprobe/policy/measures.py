@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from onnxprobe.record import (
     JacobianRecord,
@@ -27,12 +27,26 @@ class Question:
         tensor: One of its tensors.
         noise: Level of release noise, where it matters.
         tolerance: Of a rank; empty for the report's own.
+        side: Which side a limit is on: the worst sample is the highest for one from above, and the
+            lowest for one from below.
     """
 
     report: Report
     tensor: TensorRecord
     noise: str = ""
     tolerance: str = ""
+    side: Literal["max", "min"] = "max"
+
+    def worst(self, levels: Levels | RankLevels) -> float:
+        """Choose the worst sample of some.
+
+        Args:
+            levels: A measure over samples.
+
+        Returns:
+            Its value there.
+        """
+        return levels.max if self.side == "max" else levels.min
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,8 @@ class Measure:
 
 
 _MORE_DIRECTIONS = "it was seen through some directions only: --directions all tells"
+# Where samples say less than this of others, their covariance is no prior.
+_LEAST_HELD_OUT = 0.5
 _UNKNOWN = "the report has no figure for it"
 _UNMEASURED = "its Jacobian was not measured"
 # By status of a Jacobian, why it tells nothing.
@@ -138,7 +154,7 @@ def _rank_in(unit: Callable[[JacobianRecord], int]) -> _Reader:
         if levels is None:
             known = ", ".join(jacobian.rank_at) or "none"
             return Reading(None, None, f"the report has no rank at this tolerance, but at {known}")
-        rank = levels.max / unit(jacobian)
+        rank = question.worst(levels) / unit(jacobian)
         if levels.at_least:
             return Reading(rank, None, _MORE_DIRECTIONS)
         return _point(rank)
@@ -154,11 +170,11 @@ def _rank_levels(jacobian: JacobianRecord, tolerance: str) -> RankLevels | None:
 
 
 def _levels(name: str) -> _Reader:
-    def read(_: Question, jacobian: JacobianRecord) -> Reading:
+    def read(question: Question, jacobian: JacobianRecord) -> Reading:
         levels: Levels | None = getattr(jacobian, name)
         if name in jacobian.not_comparable:
             return Reading(None, None, _MORE_DIRECTIONS)
-        return _point(levels.max if levels else None)
+        return _point(question.worst(levels) if levels else None)
 
     return _of_jacobian(read)
 
@@ -173,6 +189,10 @@ def _dof(name: str) -> _Reader:
             return _point(0.0 if dof.status == "constant" else None)
         if dof.status == "saturated":
             return Reading(value, None, "there are too few samples to bound it: give more --data")
+        if question.report.data.synthetic:
+            return Reading(
+                value, None, "the samples were drawn, and say nothing of data: give --data"
+            )
         return _point(value)
 
     return read
@@ -185,8 +205,9 @@ def _release(read: _ReleaseReader) -> _Reader:
 def _at_noise(read: _ReleaseReader, question: Question) -> Reading:
     for each in question.tensor.release:
         if same_noise(each.noise, question.noise):
-            # Nothing stands out of a tensor of zeros.
-            return read(question, each) if each.s is not None else _point(0.0)
+            if each.s is None:
+                return Reading(None, None, "it is zero at every sample, which proves nothing")
+            return read(question, each)
     missing = f"the report has no figures at noise {question.noise}: --noise adds them"
     return Reading(None, None, missing)
 
@@ -198,6 +219,12 @@ def _unfounded(report: Report) -> str:
         return "nothing is known of the input beforehand: give --data"
     if prior.kind == "isotropic":
         return "an isotropic prior understates what is recoverable: give --data"
+    held = prior.held_out_share
+    if prior.kind == "data" and held is not None and held < _LEAST_HELD_OUT:
+        return (
+            f"the samples are too few to know what inputs look like (they span {100 * held:.0f} % "
+            "of those held out): give more --data"
+        )
     if prior.range_assumed:
         return (
             "the range of the pixels was assumed: give --data, or say it with --scale, --mean and "
@@ -230,16 +257,18 @@ def _of_release(name: str) -> _ReleaseReader:
             return _point(None)
         jacobian = question.tensor.jacobian
         if jacobian is None or not jacobian.complete:
-            return Reading(levels.max, None, _MORE_DIRECTIONS)
-        return _founded(question, levels.max, levels.max)
+            return Reading(question.worst(levels), None, _MORE_DIRECTIONS)
+        return _founded(question, question.worst(levels), question.worst(levels))
 
     return read
 
 
-def _dfil(_: Question, release: ReleaseRecord) -> Reading:
+def _dfil(question: Question, release: ReleaseRecord) -> Reading:
     if release.dfil is None:
         return _point(None)
-    low = release.dfil.max
+    low = question.worst(release.dfil)
+    if question.side == "min":
+        return _point(low)
     if release.unbiased_mse is None:
         # Nothing leaks: the bound on the error is infinite.
         return Reading(low, low if low == 0 else None, _UNKNOWN)

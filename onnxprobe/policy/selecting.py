@@ -12,7 +12,7 @@ from onnxprobe.policy.language import Rule
 from onnxprobe.policy.measures import Question, silence
 from onnxprobe.record import Report, TensorRecord
 
-__all__ = ["Selection", "matching", "select_tensors"]
+__all__ = ["Selection", "matching", "released_together", "select_tensors"]
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,12 @@ def select_tensors(report: Report, rule: Rule) -> Selection:
     if rule.tensors is not None:
         chosen &= matching(rule.tensors, names)
     if rule.op_types is not None:
-        # Operators of tensors without figures are not in the report.
+        operators = {name: each.op_type for name, each in (omitted | records).items()}
+        # A report that does not say what computes a tensor leaves it to be anything.
         chosen &= {
             name
-            for name, tensor in records.items()
-            if any(fnmatchcase(tensor.op_type, pattern) for pattern in rule.op_types)
+            for name, operator in operators.items()
+            if not operator or any(fnmatchcase(operator, each) for each in rule.op_types)
         }
     if rule.role == "output":
         chosen &= set(report.model.outputs)
@@ -99,9 +100,13 @@ def select_tensors(report: Report, rule: Rule) -> Selection:
         for name in omitted
         if name in chosen and not omitted[name].constant
     }
+    if rule.role == "output" and rule.tensors is None and rule.after is None:
+        # Such as an input that is handed through.
+        missing = [name for name in report.model.outputs if name not in names]
+        unknown |= dict.fromkeys(missing, "it is no tensor that any node computes")
     selection = Selection(tuple(records[name] for name in records if name in chosen), unknown)
-    if not chosen and not rule.optional:
-        raise PolicyError(_nothing(rule, names))
+    if selection.is_empty and not rule.optional:
+        raise PolicyError(_nothing(rule, names, constant=bool(chosen)))
     return selection
 
 
@@ -117,15 +122,33 @@ def _released_together(report: Report, rule: Rule, names: Sequence[str]) -> Sele
             f"rule {rule.name!r} releases {missing[0]!r}, which the model has not"
             f"{_hint(missing[0], [*known])}"
         )
-    # A part whose derivative tells nothing makes that of the whole say too little.
-    for tensor in report.tensors:
-        reason = silence(Question(report, tensor)) if tensor.name in names else ""
-        if reason:
-            return Selection((), {label: f"{tensor.name}: {reason}"})
+    found = released_together(report, names)
+    if isinstance(found, str):
+        return Selection((), {label: found})
+    return Selection((found.model_copy(update={"name": label}),), {})
+
+
+def released_together(report: Report, names: Sequence[str]) -> TensorRecord | str:
+    """Find what a report says of several tensors as one release.
+
+    Args:
+        report: The report.
+        names: The tensors.
+
+    Returns:
+        The record; or why it says too little: it is missing, or a part of it is not analysed, or
+        has a derivative that tells nothing.
+    """
+    records = {tensor.name: tensor for tensor in report.tensors}
+    for name in names:
+        if name not in records:
+            return f"{name} was not analysed"
+        if reason := silence(Question(report, records[name])):
+            return f"{name}: {reason}"
     for joint in report.together:
         if set(joint.tensors) == set(names):
-            return Selection((joint.record.model_copy(update={"name": label}),), {})
-    return Selection((), {label: "the report has no release of them together: --together adds it"})
+            return joint.record
+    return "the report has no release of them together: --together adds it"
 
 
 def _behind(report: Report, rule: Rule, names: Sequence[str]) -> set[str]:
@@ -159,7 +182,9 @@ def _behind(report: Report, rule: Rule, names: Sequence[str]) -> set[str]:
     return found
 
 
-def _nothing(rule: Rule, names: Sequence[str]) -> str:
+def _nothing(rule: Rule, names: Sequence[str], *, constant: bool) -> str:
+    if constant:
+        return f"rule {rule.name!r} matches only tensors that no input reaches, and is not optional"
     hint = _hint(rule.tensors[0], names) if rule.tensors else ""
     return f"rule {rule.name!r} matches no tensor of the model{hint}, and is not optional"
 

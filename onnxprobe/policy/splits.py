@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from math import prod
 
 from pydantic import Field
 
 from onnxprobe.policy.measures import MEASURES, Question
+from onnxprobe.policy.selecting import released_together
 from onnxprobe.record import Report, TensorRecord
 from onnxprobe.record.base import Record
 
-__all__ = ["Constraints", "Cut", "Split", "rate_cuts"]
+__all__ = ["Constraints", "Cut", "NodeCost", "Split", "rate_cuts"]
 
 # Bits of an element, where it is not eight times the number in the type's name.
 _BITS = {"bool": 8, "complex64": 64, "complex128": 128, "string": 0}
@@ -26,13 +28,21 @@ class Constraints(Record):
     max_macs: int | None = Field(None, description="Multiply-adds before the cut.")
 
 
+class NodeCost(Record):
+    """What a node costs."""
+
+    outputs: list[str]
+    operator: str
+    multiply_adds: int | None
+
+
 class Cut(Record):
     """A minimal set of tensors that everything passes, as one release."""
 
     tensors: list[str]
     bytes: int | None = Field(description="Sent for one sample; null if a size is not known.")
-    macs_before: int
-    macs_after: int
+    macs_before: int | None = Field(description="Null if a node before it cannot be counted.")
+    macs_after: int | None
     dof_share: float | None = None
     rank_share: float | None = None
     recoverable_low: float | None = None
@@ -63,7 +73,7 @@ class Split(Record):
 def rate_cuts(
     report: Report,
     cuts: Sequence[Sequence[str]],
-    costs: Mapping[str, int],
+    costs: Sequence[NodeCost],
     parents: Mapping[str, Sequence[str]],
     constraints: Constraints,
 ) -> list[Cut]:
@@ -72,7 +82,7 @@ def rate_cuts(
     Args:
         report: Of the model; joint releases for cuts of several tensors.
         cuts: The cuts.
-        costs: Multiply-adds by the first output of a node.
+        costs: What each node costs.
         parents: By tensor, what it is computed from.
         constraints: What a cut may cost and give away.
 
@@ -81,18 +91,29 @@ def rate_cuts(
         least that is recoverable.
     """
     records = {tensor.name: tensor for tensor in report.tensors}
-    joint = {frozenset(each.tensors): each.record for each in report.together}
-    total = sum(costs.values())
     rated = []
     for tensors in cuts:
-        before = sum(costs.get(name, 0) for name in _needed(tensors, parents))
-        record = records.get(tensors[0]) if len(tensors) == 1 else joint.get(frozenset(tensors))
-        rated.append(_rate(report, tensors, record, records, (before, total - before), constraints))
+        needed = _needed(tensors, parents)
+        before = [each for each in costs if needed.intersection(each.outputs)]
+        after = [each for each in costs if not needed.intersection(each.outputs)]
+        record: TensorRecord | str = "it was not analysed"
+        if len(tensors) > 1:
+            record = released_together(report, tensors)
+        elif tensors[0] in records:
+            record = records[tensors[0]]
+        rated.append(_rate(report, tensors, record, records, constraints))
+        rated[-1].macs_before, rated[-1].macs_after = _total(before), _total(after)
+        rated[-1].allowed = _keeps(rated[-1], constraints)
     for cut in rated:
         cut.on_front = cut.allowed and not any(
             _is_better(other, cut) for other in rated if other.allowed
         )
     return rated
+
+
+def _total(costs: Sequence[NodeCost]) -> int | None:
+    counts = [each.multiply_adds for each in costs]
+    return None if None in counts else sum(each for each in counts if each is not None)
 
 
 def _needed(tensors: Sequence[str], parents: Mapping[str, Sequence[str]]) -> set[str]:
@@ -109,20 +130,19 @@ def _needed(tensors: Sequence[str], parents: Mapping[str, Sequence[str]]) -> set
 def _rate(
     report: Report,
     tensors: Sequence[str],
-    record: TensorRecord | None,
+    record: TensorRecord | str,
     records: Mapping[str, TensorRecord],
-    work: tuple[int, int],
     constraints: Constraints,
 ) -> Cut:
     cut = Cut(
         tensors=list(tensors),
         bytes=_bytes(tensors, records),
-        macs_before=work[0],
-        macs_after=work[1],
+        macs_before=None,
+        macs_after=None,
         allowed=False,
     )
-    if record is None:
-        cut.reason = "it was not analysed"
+    if isinstance(record, str):
+        cut.reason = record
     else:
         found = {
             name: MEASURES[name].read(Question(report, record, constraints.noise))
@@ -131,9 +151,9 @@ def _rate(
         cut.dof_share, cut.rank_share = found["dof_share"].low, found["rank_share"].low
         share = found["recoverable_share"]
         cut.recoverable_low, cut.recoverable_high = share.low, share.high
-        cut.van_trees_share = found["van_trees_share"].high
+        # Where the prior is no more than assumed, no error is certain.
+        cut.van_trees_share = found["van_trees_share"].low
         cut.reason = share.reason if share.high is None else ""
-    cut.allowed = _keeps(cut, constraints)
     return cut
 
 
@@ -154,10 +174,12 @@ def _is_better(one: Cut, other: Cut) -> bool:
 
 
 def _respects(cut: Cut) -> tuple[float, float, float]:
-    # What is not known for sure counts with what was seen, and what was not seen as everything.
-    share = cut.recoverable_high if cut.recoverable_high is not None else cut.recoverable_low
-    size = float("inf") if cut.bytes is None else float(cut.bytes)
-    return size, float(cut.macs_before), 1.0 if share is None else share
+    # What is not known is as bad as can be.
+    share = 1.0 if cut.recoverable_high is None else cut.recoverable_high
+    size, work = (
+        math.inf if value is None else float(value) for value in (cut.bytes, cut.macs_before)
+    )
+    return size, work, share
 
 
 def _bytes(tensors: Sequence[str], records: Mapping[str, TensorRecord]) -> int | None:

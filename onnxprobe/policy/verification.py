@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from onnxprobe.policy.comparison import Comparison, compare
+from onnxprobe.policy.comparison import Comparison, compare, noise_margin
 from onnxprobe.policy.judging import report_digest
-from onnxprobe.record import Report
+from onnxprobe.policy.measures import MEASURES, Question
+from onnxprobe.record import Report, TensorRecord
 from onnxprobe.record.base import Record
 
 __all__ = ["Verification", "verify"]
@@ -52,10 +54,8 @@ def verify(claimed: Report, found: Report) -> Verification:
     comparison = compare(claimed, found)
     problems += [f"tensor {name!r} is not in the model" for name in comparison.only_before]
     problems += [f"tensor {name!r} is not in the report" for name in comparison.only_after]
-    problems += [
-        f"{each.measure} of {each.tensor!r} is {_ends(each.after)}, not {_ends(each.before)}"
-        for each in comparison.significant
-    ]
+    problems += _statements(claimed, found)
+    problems += _figures(claimed, found)
     versions = {
         name: (claimed.run.versions.get(name), found.run.versions.get(name))
         for name in sorted({*claimed.run.versions, *found.run.versions})
@@ -69,6 +69,9 @@ def verify(claimed: Report, found: Report) -> Verification:
         providers = claimed.execution.provider, found.execution.provider
         if providers[0] != providers[1]:
             notes.append(f"it ran on {providers[0]} and runs on {providers[1]}")
+    joint = [{frozenset(each.tensors) for each in report.together} for report in (claimed, found)]
+    if joint[0] != joint[1]:
+        problems.append("the joint releases of the report are not what is found")
     same = report_digest(claimed) == report_digest(found)
     return Verification(
         confirmed=not problems,
@@ -79,8 +82,76 @@ def verify(claimed: Report, found: Report) -> Verification:
     )
 
 
-def _ends(ends: list[float | None]) -> str:
-    texts = ["?" if end is None else f"{end:.6g}" for end in ends]
+def _statements(claimed: Report, found: Report) -> list[str]:
+    """Compare what is no figure, and decides what figures mean."""
+    problems = []
+    for what, one, other in (
+        ("outputs", claimed.model.outputs, found.model.outputs),
+        ("graph", claimed.graph, found.graph),
+        ("source", _source(claimed), _source(found)),
+        ("prior", _prior(claimed), _prior(found)),
+        ("synthetic data", claimed.data.synthetic, found.data.synthetic),
+    ):
+        if one != other:
+            problems.append(f"the {what} of the report is not what is found")
+    return problems
+
+
+def _source(report: Report) -> tuple[list[str], int] | None:
+    return None if report.source is None else (report.source.names, report.source.size)
+
+
+def _prior(report: Report) -> tuple[str, bool, int] | None:
+    prior = report.prior
+    return None if prior is None else (prior.kind, prior.range_assumed, prior.directions)
+
+
+def _figures(claimed: Report, found: Report) -> list[str]:
+    """Compare every figure that a policy can bound, within the noise of the new report alone."""
+    problems = []
+    for name, one, other in _pairs(claimed, found):
+        if one.status != other.status:
+            problems.append(f"{name!r} is {other.status}, not {one.status}")
+        margin = noise_margin(other)
+        noises = list(dict.fromkeys(each.noise for each in other.release))
+        if [each.noise for each in one.release] != [each.noise for each in other.release]:
+            problems.append(f"{name!r} has figures at other levels of noise")
+            continue
+        for measure, definition in MEASURES.items():
+            for noise in noises if definition.needs_noise else [""]:
+                mine = definition.read(Question(claimed, one, noise))
+                new = definition.read(Question(found, other, noise))
+                if not (_agree(mine.low, new.low, margin) and _agree(mine.high, new.high, margin)):
+                    at = f" at {noise}" if noise else ""
+                    problems.append(
+                        f"{measure}{at} of {name!r} is {_ends(new.low, new.high)}, not "
+                        f"{_ends(mine.low, mine.high)}"
+                    )
+        shares = zip(one.release, other.release, strict=True)
+        if not all(_agree(mine.attained, new.attained, margin) for mine, new in shares):
+            problems.append(f"what is attained from {name!r} is not what the report says")
+    return problems
+
+
+def _pairs(claimed: Report, found: Report) -> Iterator[tuple[str, TensorRecord, TensorRecord]]:
+    new = {tensor.name: tensor for tensor in found.tensors}
+    for tensor in claimed.tensors:
+        if tensor.name in new:
+            yield tensor.name, tensor, new[tensor.name]
+    joint = {frozenset(each.tensors): each.record for each in found.together}
+    for each in claimed.together:
+        if (record := joint.get(frozenset(each.tensors))) is not None:
+            yield " + ".join(each.tensors), each.record, record
+
+
+def _agree(one: float | None, other: float | None, margin: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= margin * max(abs(one), abs(other))
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    texts = ["?" if end is None else f"{end:.6g}" for end in (low, high)]
     return texts[0] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
 
 

@@ -76,6 +76,7 @@ class Omission(Record):
 
     name: str
     reason: str
+    op_type: str = Field("", description="What computes it.")
     constant: bool = Field(
         False, description="Whether no input's values reach it, so that it tells nothing of any."
     )

@@ -31,7 +31,7 @@ def render_bill(judgement: Judgement, report: Report) -> bytes:
         UTF-8 JSON of CycloneDX 1.6: the model as a machine learning model with the verdict on each
         rule among its properties, and its external data as files.
     """
-    first, *others = judgement.files
+    first, others = judgement.files[:1], judgement.files[1:]
     properties = [
         Property(name="onnxprobe:verdict", value=judgement.verdict),
         Property(name="onnxprobe:policy", value=_text(judgement.policy.name)),
@@ -48,7 +48,7 @@ def render_bill(judgement: Judgement, report: Report) -> bytes:
         type=ComponentType.MACHINE_LEARNING_MODEL,
         name=_text(report.model.name),
         bom_ref="model",
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=first.sha256)],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=each.sha256) for each in first],
         properties=properties,
     )
     files = [

@@ -78,6 +78,9 @@ def print_trajectory(trajectory: Trajectory, console: Console) -> None:
             Text(_number(series.cv)),
             Text(_number(series.mcr)),
         )
+    if not trajectory.series:
+        _say(console, "No tensor is in every checkpoint.", "yellow")
+        return
     console.print(table)
     console.print()
     _say(console, "CV: standard deviation over mean. MCR: largest relative change of one step.")

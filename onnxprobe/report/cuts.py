@@ -70,8 +70,8 @@ def _cells(cut: Cut, console: Console) -> list[Text]:
     return [
         Text(shortened(name, _NAME_WIDTH) if console.is_terminal else name),
         Text("?" if cut.bytes is None else _scaled(cut.bytes)),
-        Text(_scaled(cut.macs_before)),
-        Text(_scaled(cut.macs_after)),
+        Text("?" if cut.macs_before is None else _scaled(cut.macs_before)),
+        Text("?" if cut.macs_after is None else _scaled(cut.macs_after)),
         Text("–" if cut.dof_share is None else percent(cut.dof_share, cut.dof_share)),
         Text("–" if cut.rank_share is None else percent(cut.rank_share, cut.rank_share)),
         Text(share),

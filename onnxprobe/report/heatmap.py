@@ -50,11 +50,13 @@ def render_heatmap(report: Report) -> bytes:
 
 def _shares(tensor: TensorRecord) -> tuple[float | None, float | None, float | None]:
     jacobian, dof = tensor.jacobian, tensor.dof
-    recoverable = tensor.release[0].recoverable if tensor.release else None
+    release = tensor.release[0] if tensor.release else None
+    recoverable = release.recoverable if release else None
+    attained = (release.attained or 0.0) if release else 0.0
     rank = jacobian.rank if jacobian is not None else None
     inputs = jacobian.inputs if jacobian is not None else 0
     return (
-        recoverable.high if recoverable is not None else None,
+        max(recoverable.high, attained) if recoverable is not None else None,
         rank.max / inputs if rank is not None and inputs else None,
         dof.share if dof is not None else None,
     )

@@ -155,12 +155,14 @@ def _result(
                 ],
             }
         ],
-        "partialFingerprints": {"ruleAndTensor/v1": _fingerprint(rule.name, first.tensor)},
+        "partialFingerprints": {
+            "ruleTensorVerdict/v1": _fingerprint(rule.name, first.tensor, first.verdict)
+        },
         "properties": {"verdict": first.verdict, "tensors": len(names)},
     }
-    if first.known:
+    if all(each.known for each in group):
         result["baselineState"] = "unchanged"
-    if first.waived is not None:
+    if first.waived is not None and all(each.waived is not None for each in group):
         reason = shortened(printable(first.waived), _SENTENCE)
         result["suppressions"] = [{"kind": "external", "justification": reason}]
     return result

@@ -101,6 +101,14 @@ def ridge_floor(
         error = sum(errors[fold, pick] for fold, pick in enumerate(picks))
         shares.append(min(1.0, max(0.0, 1 - float(error) / total)))
         chosen.append(tuple(_PENALTIES[pick] for pick in picks))
+    # Who gets little noise can add more: no level attains less than a noisier one.
+    for place in sorted(range(len(shares)), key=lambda each: -noise_variances[each]):
+        louder = [
+            share
+            for share, variance in zip(shares, noise_variances, strict=True)
+            if variance >= noise_variances[place]
+        ]
+        shares[place] = max(louder)
     return RidgeFloor(tuple(shares), tuple(chosen), count)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -210,7 +211,7 @@ def test_the_audited_model_is_never_overwritten(
     before = linear.read_bytes()
     assert run(["expose", str(linear), "-o", str(linear)]) == 2
     assert linear.read_bytes() == before
-    assert "is the model itself, which is never changed" in capsys.readouterr().err
+    assert "is a file that this command reads, which is never changed" in capsys.readouterr().err
 
 
 def test_a_report_that_cannot_be_written_at_the_end_is_still_shown(
@@ -316,12 +317,14 @@ def test_the_module_can_be_run() -> None:
 
 
 def test_help_takes_less_than_a_third_of_a_second() -> None:
-    def elapsed_s() -> float:
-        start = time.perf_counter()
+    def spent_s() -> float:
+        """Seconds of a processor, which others that use the machine do not lengthen."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         python("-m", "onnxprobe", "--help")
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(elapsed_s() for _ in range(5)) < 0.3
+    assert min(spent_s() for _ in range(5)) < 0.3
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX knows them")

@@ -91,8 +91,9 @@ def test_an_output_that_is_sent_is_not_computed_again() -> None:
 
 
 def _costs(proto: ModelProto, **shapes: list[int]) -> tuple[dict[str, int], list[str]]:
-    counts, uncounted = multiply_adds(parse_model(proto.SerializeToString()), shapes)
-    return {name: count for name, count in counts.items() if count}, uncounted
+    costs = multiply_adds(parse_model(proto.SerializeToString()), shapes)
+    counted = {each.outputs[0]: each.multiply_adds for each in costs if each.multiply_adds}
+    return counted, [each.operator for each in costs if each.multiply_adds is None]
 
 
 def test_multiply_adds_are_those_of_the_textbook() -> None:
@@ -133,3 +134,16 @@ def test_what_cannot_be_counted_is_named() -> None:
     made = helper.make_node("Einsum", ["x", "w"], ["y"], equation="ab,bc->ac")
     proto.graph.node[0].CopyFrom(made)
     assert _costs(proto, x=[1, 2], y=[1, 2]) == ({}, ["Einsum"])
+
+
+def test_weights_that_are_rescaled_keep_their_shape_and_strangers_cost_what_nobody_knows() -> None:
+    nodes = [
+        node("DequantizeLinear", "q s", "w"),
+        node("MatMul", "x w", "y"),
+        node("FusedGemm", "y w", "z", domain="com.microsoft"),
+        node("Relu", "z", "r"),
+    ]
+    weights = [stored("q", np.zeros((2, 3), np.int8)), stored("s", np.float32(1))]
+    proto = model(nodes, [value("x", [1, 2])], [value("r", None)], weights,
+                  domains={"com.microsoft": 1})  # fmt: skip
+    assert _costs(proto, x=[1, 2], y=[1, 3]) == ({"y": 6}, ["com.microsoft.FusedGemm"])

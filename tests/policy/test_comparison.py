@@ -12,6 +12,7 @@ from onnxprobe.record import (
     Coverage,
     DofRecord,
     FileRecord,
+    JointRecord,
     Levels,
     Omission,
     RankLevels,
@@ -167,6 +168,31 @@ def test_a_false_report_is_not() -> None:
         assert not found.confirmed
         assert found.how == "not"
         assert any(problem.startswith(sentence) for problem in found.problems), found.problems
+
+
+def test_a_report_cannot_choose_how_it_is_judged() -> None:
+    """Nor hide what decides a verdict: wide floors, ends, roles, priors, releases."""
+    true = report(tensor(), together=[JointRecord(tensors=["relu"], record=tensor("j"))])
+    floor, few = Levels(min=1e9, median=1e9, max=1e9), RankLevels(min=1, median=1, max=1)
+    share = [ReleaseRecord(noise="0.1", s=0.1, recoverable=Share(low=0.0, high=0.001))]
+    joint = JointRecord(tensors=["relu"], record=tensor("j", release=share))
+    assert true.prior is not None
+    doctored: dict[str, dict[str, Any]] = {
+        "a floor": {"tensors": [_changed("relu", noise_floor=floor, rank=few)]},
+        "a release": {"tensors": [tensor(release=share)]},
+        "a bound": {"tensors": [tensor(noise_for_5_percent=1e-6)]},
+        "a status": {"tensors": [tensor(status="at least")]},
+        "a joint release": {"together": [joint]},
+        "no joint release": {"together": []},
+        "outputs": {"model": true.model.model_copy(update={"outputs": ["other"]})},
+        "the graph": {"graph": {"relu": ["x"]}},
+        "the prior": {"prior": true.prior.model_copy(update={"kind": "image"})},
+        "the range": {"prior": true.prior.model_copy(update={"range_assumed": True})},
+    }
+    for what, changes in doctored.items():
+        found = verify(true.model_copy(update=changes), true)
+        assert not found.confirmed, what
+        assert found.how == "not"
 
 
 def test_a_report_without_a_digest_is_held_to_its_number_of_samples() -> None:

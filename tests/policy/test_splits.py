@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from onnxprobe.policy.splits import Constraints, Cut, rate_cuts
+from onnxprobe.policy.splits import Constraints, Cut, NodeCost, rate_cuts
 from onnxprobe.record import JointRecord, ReleaseRecord, Report, Share, TensorRecord
 from tests.reports import report, tensor
 
 PARENTS = {"a": ["x"], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
-COSTS = {"a": 100, "b": 20, "c": 3, "d": 1000}
+COSTS = [
+    NodeCost(outputs=[name], operator="Conv", multiply_adds=count)
+    for name, count in (("a", 100), ("b", 20), ("c", 3), ("d", 1000))
+]
 
 
 def _tensor(name: str, share: float, **changes: Any) -> TensorRecord:
@@ -81,8 +84,31 @@ def test_what_is_not_known_keeps_no_limit() -> None:
     assert not any(cut.allowed for cut in found.values())
     assert "isotropic" in found["a"].reason
     missing = _rated(_report().model_copy(update={"together": []}))
-    assert missing["b c"].reason == "it was not analysed"
+    assert missing["b c"].reason.endswith("--together adds it")
     assert missing["b c"].recoverable_high is None
     strange = _report()
     strange.tensors[0].dtype = "string"
     assert _rated(strange)["a"].bytes is None
+
+
+def test_work_that_cannot_be_counted_keeps_no_limit() -> None:
+    costs = [*COSTS[1:], NodeCost(outputs=["s", "a"], operator="Einsum", multiply_adds=None)]
+    limits = Constraints(noise="0.1", max_macs=10**9)
+    first, *_ = rate_cuts(_report(), [("a",), ("d",)], costs, PARENTS, limits)
+    assert (first.macs_before, first.macs_after, first.allowed) == (None, 1023, False)
+
+
+def test_a_node_is_done_for_any_of_its_outputs() -> None:
+    costs = [NodeCost(outputs=["other", "a"], operator="LSTM", multiply_adds=7)]
+    first, *_ = rate_cuts(_report(), [("a",)], costs, PARENTS, Constraints(noise="0.1"))
+    assert (first.macs_before, first.macs_after) == (7, 0)
+
+
+def test_a_part_whose_derivative_tells_nothing_leaves_a_cut_unknown() -> None:
+    found = _report()
+    jacobian = found.tensors[1].jacobian
+    assert jacobian is not None
+    jacobian.status = "piecewise constant"
+    cut = _rated(found, max_recoverable=1.0)["b c"]
+    assert not cut.allowed
+    assert "piecewise constant" in cut.reason

@@ -57,7 +57,7 @@ def test_json_has_the_stable_core() -> None:
     coverage = plain["coverage"]
     counts = [coverage["analysed"], len(coverage["skipped"]), len(coverage["failed"])]
     assert sum(counts) == coverage["tensors"]
-    assert set(coverage["skipped"][0]) == {"name", "reason", "constant"}
+    assert set(coverage["skipped"][0]) == {"name", "reason", "op_type", "constant"}
 
 
 def test_json_of_hostile_names_is_ascii_and_survives() -> None:

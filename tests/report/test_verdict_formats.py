@@ -44,7 +44,7 @@ RULES: list[dict[str, Any]] = [
         "max": {"recoverable_share": {"noise": 0.1, "value": 0.5}},
     },
     {"name": "few degrees", "role": "all", "max": {"dof": 1}, "severity": "warning"},
-    {"name": "outputs", "role": "output", "max": {"dof": 1}, "optional": True},
+    {"name": "absent", "tensors": "none", "max": {"dof": 1}, "optional": True},
 ]
 
 

@@ -75,11 +75,11 @@ def assemble_report(
             continue
         if entry.name in findings.skipped:
             reason = findings.skipped[entry.name]
-            skipped.append(Omission(name=entry.name, reason=reason, constant=entry.constant))
+            skipped.append(_omission(entry, reason))
             continue
         record = _tensor(findings, entry)
         if isinstance(record, str):
-            failed.append(Omission(name=entry.name, reason=record))
+            failed.append(_omission(entry, record))
         else:
             tensors.append(record)
     return Report(
@@ -109,6 +109,10 @@ def assemble_report(
             interrupted=findings.interrupted,
         ),
     )
+
+
+def _omission(entry: CatalogueEntry, reason: str) -> Omission:
+    return Omission(name=entry.name, reason=reason, op_type=entry.op_type, constant=entry.constant)
 
 
 def _joint(findings: Findings, entry: CatalogueEntry) -> list[JointRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,10 @@ def describe_structure(file: ModelFile, *, allow_links: bool) -> dict[str, Any]:
     inputs = [kind.name for kind in graph.inputs]
     fed = trace(graph, inputs, types)
     moving = {name for name in graph.producers if unmoved(fed.get(name, Reach.NONE)) is None}
-    parents = {
-        info.name: [name for name in info.parents if name in moving or name in inputs]
-        for info in catalogue(graph, types)
-        if info.name in moving
-    }
-    candidates = [
-        info.name for info in catalogue(graph, types) if info.name in moving and info.skip is None
-    ]
+    listed = [info for info in catalogue(graph, types) if info.name in moving]
+    known = moving.union(inputs)
+    parents = {info.name: [name for name in info.parents if name in known] for info in listed}
+    candidates = [info.name for info in listed if info.skip is None]
     return {
         "parents": parents,
         "inputs": inputs,
@@ -73,11 +70,10 @@ def count_costs(
         allow_links: Whether external data may be reached through links.
 
     Returns:
-        By the first output of a node, its multiply-adds; and what was not counted.
+        A cost per node.
     """
     graph = open_graph(file, allow_links=allow_links)
-    counts, uncounted = multiply_adds(graph, shapes)
-    return {"counts": counts, "uncounted": uncounted}
+    return {"nodes": [asdict(cost) for cost in multiply_adds(graph, shapes)]}
 
 
 def write_halves(

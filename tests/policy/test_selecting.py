@@ -1,0 +1,116 @@
+"""Which tensors a rule is for, and what becomes of those without figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from onnxprobe.errors import PolicyError
+from onnxprobe.policy import Judgement, Policy, PolicyFile, judge
+from onnxprobe.record import (
+    Coverage,
+    JointRecord,
+    Omission,
+    Report,
+)
+from tests.policy.judgements import TODAY, changed, policy, verdict, whole
+from tests.reports import report, tensor
+
+
+def test_a_tensor_that_was_left_out_counts_for_its_operator() -> None:
+    for operator, expected in (("Gemm", "inconclusive"), ("", "inconclusive"), ("Conv", "pass")):
+        skipped = [Omission(name="left", reason="left out by --exclude", op_type=operator)]
+        coverage = Coverage(tensors=2, analysed=1, skipped=skipped, failed=[])
+        found = whole(tensor(op_type="Gemm"), coverage=coverage)
+        rule = {"name": "r", "op_types": ["Gemm"], "max": {"rank": 64}}
+        file = PolicyFile(Policy.model_validate({"rule": [rule]}), "p", "ef" * 32)
+        assert judge(found, file, TODAY).verdict == expected
+
+
+def test_an_output_that_no_node_computes_is_inconclusive() -> None:
+    """Such as an input that is handed through."""
+    model = report().model.model_copy(update={"outputs": ["relu", "image"]})
+    found = whole(tensor(), model=model)
+    judgement = judge(found, policy({"role": "output", "max": {"rank": 64}}), TODAY)
+    assert judgement.verdict == "inconclusive"
+    assert judgement.rules[0].findings[0].tensor == "image"
+
+
+def test_tensors_are_selected_by_name_glob_operator_role_and_cut() -> None:
+    names = ["/a/b/conv", "a[0]", "a0", "logits"]
+    graph = {
+        "/a/b/conv": ["image"],
+        "a[0]": ["/a/b/conv"],
+        "a0": ["image"],
+        "logits": ["a[0]", "a0"],
+    }
+    tensors = [tensor(name, op_type=f"Op{n}") for n, name in enumerate(names)]
+    found = whole(*tensors, graph=graph)
+
+    def chosen(**rule: Any) -> list[str]:
+        named = {"name": "r", "max": {"rank": 64}} | rule
+        document = {"rule": [named]}
+        file = PolicyFile(Policy.model_validate(document), "p", "ef" * 32)
+        return judge(found, file, TODAY).rules[0].tensors
+
+    assert chosen(tensors=["a[0]"]) == ["a[0]"]
+    assert chosen(tensors=["a[0-9]"]) == ["a0"]
+    assert chosen(tensors=["/a*conv"]) == ["/a/b/conv"]
+    assert chosen(op_types=["Op[12]"]) == ["a[0]", "a0"]
+    assert chosen(role="output") == ["logits"]
+    assert chosen(role="all") == names
+    assert chosen(role="all", exclude=["a*"]) == ["/a/b/conv", "logits"]
+    assert chosen(after=["a[0]"]) == ["a[0]", "logits"]
+    assert chosen(after=["image"]) == names
+    assert chosen(after=["a0"], tensors=["log*"]) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"tensors": "rleu"}, r"matches no tensor of the model \(did you mean 'relu'\?\)"),
+        ({"op_types": "Gemm"}, "matches no tensor of the model, and is not optional"),
+        ({"after": "rleu"}, r"names the cut 'rleu', which the model has not \(did you mean"),
+    ],
+)
+def test_a_rule_that_matches_nothing_is_an_error(rule: dict[str, Any], sentence: str) -> None:
+    found = whole(tensor(), graph={"relu": ["image"]})
+    with pytest.raises(PolicyError, match=sentence):
+        verdict(found, {"max": {"rank": 1}} | rule)
+    if "after" not in rule:
+        optional = {"max": {"rank": 1}, "optional": True} | rule
+        assert verdict(found, optional) == "not applicable"
+
+
+def test_a_cut_needs_a_report_that_knows_the_graph() -> None:
+    with pytest.raises(PolicyError, match="this report does not tell; analyse the model again"):
+        verdict(whole(tensor()), {"after": "relu", "max": {"rank": 1}})
+
+
+def test_a_joint_release_is_judged_as_a_whole() -> None:
+    joint = JointRecord(tensors=["a", "b"], record=tensor("onnxprobe@joint1"))
+    found = whole(tensor("a"), tensor("b"), together=[joint], graph={"a": [], "b": []})
+
+    def judged(found: Report, *names: str, rank: int = 64) -> Judgement:
+        rule = {"name": "r", "together": list(names), "max": {"rank": rank}}
+        file = PolicyFile(Policy.model_validate({"rule": [rule]}), "p", "ef" * 32)
+        return judge(found, file, TODAY)
+
+    assert judged(found, "b", "a").verdict == "pass"
+    assert judged(found, "a", "b", rank=63).rules[0].findings[0].tensor == "a + b"
+    missing = judged(found.model_copy(update={"together": []}), "a", "b")
+    assert missing.verdict == "inconclusive"
+    assert "--together adds it" in missing.rules[0].findings[0].reason
+    silent = whole(changed("a", status="piecewise constant"), tensor("b"), together=[joint])
+    assert judged(silent, "a", "b").verdict == "inconclusive"
+    with pytest.raises(PolicyError, match="releases 'c', which the model has not"):
+        judged(found, "a", "c")
+    # A part without figures says nothing, and a baseline is that of the same release.
+    part = whole(tensor("a"), together=[joint], graph={"a": [], "b": []})
+    assert judged(part, "a", "b").verdict == "inconclusive"
+    rule = {"name": "r", "together": ["a", "b"], "max": {"rank": 1}}
+    file = PolicyFile(Policy.model_validate({"rule": [rule]}), "p", "ef" * 32)
+    assert judge(found, file, TODAY, found).verdict == "warn"
+    other = whole(tensor("a"), tensor("b"), tensor("a + b"), graph={"a": [], "b": []})
+    assert judge(found, file, TODAY, other).verdict == "fail"
