@@ -86,7 +86,8 @@ def measure_as(claimed: Report, model: Path, options: dict[str, Any]) -> Report:
     Args:
         claimed: The report.
         model: The model's file.
-        options: Data, device and limits; what is not given is as the report says.
+        options: Data, device and limits. Links, times and more memory than the default are for
+            the user to allow, and not for the report.
 
     Returns:
         The new report, complete.
@@ -96,11 +97,19 @@ def measure_as(claimed: Report, model: Path, options: dict[str, Any]) -> Report:
     """
     from onnxprobe.analysis.arguments import configure
     from onnxprobe.analysis.conductor import conduct
+    from onnxprobe.analysis.configuration import default_memory_bytes
     from onnxprobe.cli.progress import progress_bar
 
     asked = dict(claimed.run.configuration)
-    for name in ("device", "memory_bytes", "timeout_s", "unit_timeout_s"):
-        asked[name] = options[name] if options[name] is not None else asked.get(name)
+    # Whoever wrote the report decides what is measured, and not what it may cost or reach.
+    asked |= {name: options[name] for name in ("timeout_s", "unit_timeout_s")}
+    asked["allow_links"] = options["allow_linked_data"]
+    asked["device"] = options["device"] or asked.get("device")
+    given = asked.get("memory_bytes")
+    most = default_memory_bytes()
+    asked["memory_bytes"] = options["memory_bytes"] or (
+        min(given, most) if isinstance(given, int) else most
+    )
     with progress_bar(shown=not options["quiet"]) as progress:
         conclusion = conduct(model, _data(options["data"]), configure(**asked), progress)
     return _whole(conclusion, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -92,6 +93,39 @@ def test_a_report_is_verified(linear: str, tmp_path: Path) -> None:
     code, said = run_inside(["verify", saved, str(other)])
     assert code == 1
     assert "is another file than the report's" in said
+
+
+def test_a_report_does_not_decide_what_its_verification_may_reach(
+    linear: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come from anybody."""
+    from onnxprobe.analysis import conductor
+    from onnxprobe.analysis.configuration import Configuration, default_memory_bytes
+
+    saved = tmp_path / "r.json"
+    assert run_inside(["analyze", linear, *FAST, "-q", "-o", str(saved)])[0] == 0
+    content = json.loads(saved.read_text())
+    content["run"]["configuration"] |= {
+        "allow_links": True, "memory_bytes": 2**59, "timeout_s": 1e8, "unit_timeout_s": 1e8,
+    }  # fmt: skip
+    saved.write_text(json.dumps(content))
+    asked: list[Configuration] = []
+    real = conductor.conduct
+
+    def noted(model: Any, data: Any, configuration: Configuration, *rest: Any) -> Any:
+        asked.append(configuration)
+        return real(model, data, configuration, *rest)
+
+    monkeypatch.setattr(conductor, "conduct", noted)
+    assert run_inside(["verify", str(saved), linear]) == (0, "Confirmed byte for byte.\n")
+    allowed = ["verify", str(saved), linear, "--allow-linked-data", "--timeout", "99"]
+    assert run_inside(allowed)[0] == 0
+    first, second = asked
+    assert not first.allow_links
+    assert (first.timeout_s, first.unit_timeout_s) == (None, None)
+    assert first.memory_bytes == default_memory_bytes()
+    assert second.allow_links
+    assert second.timeout_s == 99.0
 
 
 @pytest.mark.parametrize(
