@@ -91,7 +91,7 @@ def assemble_report(
         tensors=tensors,
         together=together,
         coverage=Coverage(
-            tensors=len(tensors) + len(skipped) + len(failed),
+            tensors=sum(not entry.joins for entry in opening.entries),
             analysed=len(tensors),
             skipped=skipped,
             failed=failed,
