@@ -16,7 +16,6 @@ from onnxprobe.analysis.conductor.journal import JournalError
 from onnxprobe.analysis.conductor.link import (
     NONSENSE,
     InternalError,
-    Link,
     OutOfTimeError,
     WorkerLostError,
 )
@@ -34,16 +33,13 @@ from onnxprobe.analysis.conductor.stage import Progress
 from onnxprobe.analysis.conductor.story import Connect, Story
 from onnxprobe.analysis.conductor.workplace import Workplace
 from onnxprobe.analysis.configuration import Configuration
-from onnxprobe.analysis.confinement import Confinement
 from onnxprobe.errors import RunError
 from onnxprobe.record import Report
 
 __all__ = [
     "Conclusion",
-    "Confinement",
     "Data",
     "InternalError",
-    "Link",
     "ModelSource",
     "OutOfTimeError",
     "Progress",
