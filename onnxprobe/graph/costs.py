@@ -15,25 +15,17 @@ __all__ = ["Cost", "multiply_adds"]
 
 _Shape = Sequence[int] | None
 
-# Where the weight of a convolution, and the second factor of a product, stands.
+# Where the weight of a convolution stands.
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "com.microsoft.FusedConv": 1, "QLinearConv": 3}
-_PRODUCTS = {
-    "MatMul": (0, 1),
-    "MatMulInteger": (0, 1),
-    "com.microsoft.FusedMatMul": (0, 1),
-    "QLinearMatMul": (0, 3),
-}
+_PRODUCTS = frozenset({"MatMul", "MatMulInteger", "QLinearMatMul"})
 _RECURRENT = frozenset({"RNN", "GRU", "LSTM"})
-# What gives a weight in another type, and in the same shape.
+# What gives a weight in another type, and in the same shape; no exporter puts more in a row.
 _KEEPING = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Identity"})
+_MOST_KEEPING = 8
 # Domains whose other operators multiply no matrices.
 _PLAIN_DOMAINS = ("ai.onnx.ml.",)
 # Operators that multiply matrices as well, and are not counted.
-_UNCOUNTED = frozenset({
-    "Attention", "Einsum", "If", "Loop", "Scan", "com.microsoft.Attention",
-    "com.microsoft.MultiHeadAttention", "com.microsoft.GroupQueryAttention",
-    "com.microsoft.QAttention", "com.microsoft.MatMulNBits", "DeformConv",
-})  # fmt: skip
+_UNCOUNTED = frozenset({"Attention", "DeformConv", "Einsum", "If", "Loop", "Scan"})
 
 
 @dataclass(frozen=True)
@@ -65,17 +57,19 @@ def multiply_adds(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> tuple[Co
     """
 
     def shape(name: str) -> _Shape:
-        if name in shapes:
-            return shapes[name]
-        stored = graph.stored_type(name)
-        if stored is not None and stored.shape is not None:
-            return [size for size in stored.shape if isinstance(size, int)]
-        # Stored weights are often rescaled, and keep their shape.
-        index = graph.producers.get(name)
-        if index is None:
-            return None
-        made = graph.proto.graph.node[index]
-        return shape(made.input[0]) if walk.operator_name(made) in _KEEPING else None
+        for _ in range(_MOST_KEEPING):
+            if name in shapes:
+                return shapes[name]
+            stored = graph.stored_type(name)
+            if stored is not None and stored.shape is not None:
+                return [size for size in stored.shape if isinstance(size, int)]
+            # Stored weights are often rescaled, and keep their shape.
+            index = graph.producers.get(name)
+            made = None if index is None else graph.proto.graph.node[index]
+            if made is None or not made.input or walk.operator_name(made) not in _KEEPING:
+                return None
+            name = made.input[0]
+        return None
 
     costs = []
     for node in graph.proto.graph.node:
@@ -97,7 +91,7 @@ def _count(node: NodeProto, operator: str, read: Sequence[_Shape], given: _Shape
         image, weight = _at(read, 0), _at(read, 1)
         return None if weight is None or image is None else prod(image) * prod(weight[1:])
     if operator in _PRODUCTS:
-        factor = _at(read, _PRODUCTS[operator][0])
+        factor = _at(read, 0)
         return None if not factor or given is None else prod(given) * factor[-1]
     if operator == "Gemm":
         factor = _at(read, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,13 @@ def test_weights_that_are_rescaled_keep_their_shape_and_strangers_cost_what_nobo
     proto = model(nodes, [value("x", [1, 2])], [value("r", None)], weights,
                   domains={"com.microsoft": 1})  # fmt: skip
     assert _costs(proto, x=[1, 2], y=[1, 3]) == ({"y": 6}, ["com.microsoft.FusedGemm"])
+
+
+def test_a_long_row_of_copies_is_followed_no_further_than_exporters_go() -> None:
+    names = ["q", *(f"i{n}" for n in range(3000))]
+    nodes = [node("Identity", before, after) for before, after in pairwise(names)]
+    nodes.append(node("MatMul", f"x {names[-1]}", "y"))
+    proto = model(nodes, [value("x", [1, 2])], [value("y", None)],
+                  [stored("q", np.zeros((2, 3), np.float32))])  # fmt: skip
+    assert _costs(proto, y=[1, 3]) == ({}, ["MatMul"])
+    assert _costs(proto, x=[1, 2], y=[1, 3]) == ({"y": 6}, [])
