@@ -10,6 +10,7 @@ from typing import Any, Literal
 from onnxprobe.analysis.arguments import configure, listed
 from onnxprobe.analysis.conductor import (
     Data,
+    Further,
     ModelSource,
     OutOfTimeError,
     Progress,
@@ -19,6 +20,7 @@ from onnxprobe.analysis.conductor import (
 from onnxprobe.analysis.local import LocalLink
 from onnxprobe.errors import DataError, OnnxProbeError, RunError
 from onnxprobe.record import Report
+from onnxprobe.types import Array
 
 __all__ = ["IncompleteError", "analyze"]
 
@@ -54,6 +56,9 @@ def analyze(
     sizes: Mapping[str, int] | None = None,
     images: Mapping[str, Any] | None = None,
     data_limit: int | None = None,
+    members: Data = None,
+    non_members: Data = None,
+    labels: str | Path | Array | None = None,
     device: Literal["auto", "cuda", "cpu"] = "auto",
     memory_bytes: int | None = None,
     threads: int | None = None,
@@ -102,6 +107,11 @@ def analyze(
             ``transpose``, ``channels``, ``resize``.
         data_limit: Samples over which activations are measured, at most; 2,048 of data and 512
             drawn ones if not given.
+        members: Samples that the model was trained on, as ``data`` is given, at most 512: the
+            report then says how well they can be told from ``non_members``.
+        non_members: Samples that it was not trained on.
+        labels: The class of each sample of ``data``: an array of whole numbers, or a path; an
+            ``.npz`` file of samples may hold them itself, as ``labels`` or ``y``.
         device: ``"auto"`` takes CUDA if a session on it can be made.
         memory_bytes: Memory to use; half of what there is, at most 8 GiB, if not given.
         threads: Threads, at most one per processor; as many if not given.
@@ -168,6 +178,7 @@ def analyze(
             data,
             configuration,
             *([progress] if progress else []),
+            further=Further(members, non_members, labels),
             workplace=(lambda _: Workplace.given(folder, resume=resume)) if folder else None,
             connect=None if isolate else partial(LocalLink, timeout_s),
         )

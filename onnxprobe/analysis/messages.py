@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from onnxprobe.record import (
     ActivationRecord,
+    ClassRecord,
+    CohortRecord,
     DataRecord,
     DofRecord,
     JacobianRecord,
@@ -15,6 +17,7 @@ from onnxprobe.record import (
     Omission,
     PriorRecord,
     ReleaseRecord,
+    SeparationRecord,
 )
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "JacobianAnswer",
     "JacobianAnswers",
     "Layout",
+    "MembershipAnswer",
     "NodeCost",
     "Opening",
     "OperatorsAnswer",
@@ -94,6 +98,14 @@ class Opening(_Message):
     assumptions: list[str]
     versions: dict[str, str]
     samples_digest: str = Field(description="Of the data, also where the report leaves it out.")
+    cohorts: CohortRecord | None = Field(
+        None, description="Members and non-members, if membership is to be measured."
+    )
+    cohorts_digest: str | None = Field(None, description="Of both, as `samples_digest`.")
+    cohort_samples: list[int] = Field(
+        default_factory=list,
+        description="Indices among members and non-members at which Jacobians are taken.",
+    )
 
     @model_validator(mode="after")
     def _refers_backwards(self) -> Self:
@@ -149,6 +161,9 @@ class SourceAnswer(_Message):
 
     dof: DofRecord
     prior: PriorRecord | None
+    tokens: int | None = Field(None, description="Tokens looked for among reconstructions.")
+    vocabulary: int | None = None
+    tokens_guessed: float | None = None
 
 
 class Attained(_Message):
@@ -157,6 +172,7 @@ class Attained(_Message):
     noise: str
     s: float | None
     share: float | None
+    tokens: float | None = None
 
 
 class ActivationAnswer(_Message):
@@ -166,9 +182,17 @@ class ActivationAnswer(_Message):
     activations: ActivationRecord
     dof: DofRecord
     attained: list[Attained] = Field(default_factory=list)
+    classes: ClassRecord | None = None
     rounding: dict[str, float] = Field(
         description="By float format, the mean square of its rounding error."
     )
+
+
+class MembershipAnswer(_Message):
+    """How well statistics of one tensor tell members from others."""
+
+    name: str
+    separations: list[SeparationRecord] = Field(max_length=3)
 
 
 class Part(_Message):

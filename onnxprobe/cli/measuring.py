@@ -14,7 +14,7 @@ from onnxprobe.cli.writing import keep_apart
 from onnxprobe.errors import DataError
 
 if TYPE_CHECKING:
-    from onnxprobe.analysis.conductor import Conclusion, Workplace
+    from onnxprobe.analysis.conductor import Conclusion, Further, Workplace
     from onnxprobe.analysis.conductor.request import Subject
     from onnxprobe.analysis.configuration import Configuration
     from onnxprobe.record import Report
@@ -46,13 +46,14 @@ def measure(
 
     options = options | {"together": tuple(dict.fromkeys([*options["together"], *together]))}
     configuration = _configuration(options, noise)
-    keep_apart(written, [model, *(Path(path) for _, path in options["data"])])
+    keep_apart(written, [model, *_given_paths(options)])
     with progress_bar(shown=not options["quiet"]) as progress:
         conclusion = conduct(
             model,
             _data(options["data"]),
             configuration,
             progress,
+            further=_further(options),
             workplace=partial(_workplace, configuration, options),
             on_measured=signals.hold,
         )
@@ -111,7 +112,9 @@ def measure_as(claimed: Report, model: Path, options: dict[str, Any]) -> Report:
         min(given, most) if isinstance(given, int) else most
     )
     with progress_bar(shown=not options["quiet"]) as progress:
-        conclusion = conduct(model, _data(options["data"]), configure(**asked), progress)
+        conclusion = conduct(
+            model, _data(options["data"]), configure(**asked), progress, further=_further(options)
+        )
     return _whole(conclusion, options)
 
 
@@ -221,14 +224,33 @@ def _workplace(
     return place
 
 
-def _data(given: tuple[tuple[str | None, str], ...]) -> Any:  # noqa: ANN401
+def _given_paths(options: dict[str, Any]) -> list[Path]:
+    """List the files that an analysis reads beside the model."""
+    named = [path for kind in ("data", "members", "non_members") for _, path in options[kind]]
+    labels = [options["labels"]] if options["labels"] is not None else []
+    return [*map(Path, named), *labels]
+
+
+def _further(options: dict[str, Any]) -> Further:
+    from onnxprobe.analysis.conductor import Further
+
+    return Further(
+        members=_data(options["members"], "--members"),
+        non_members=_data(options["non_members"], "--non-members"),
+        labels=options["labels"],
+    )
+
+
+def _data(given: tuple[tuple[str | None, str], ...], option: str = "--data") -> Any:  # noqa: ANN401
     if not given:
         return None
     names = [name for name, _ in given]
     if len(set(names)) < len(names):
-        raise DataError("--data is given twice for one input; write NAME=PATH for each of several")
+        raise DataError(
+            f"{option} is given twice for one input; write NAME=PATH for each of several"
+        )
     if names == [None]:
         return given[0][1]
     if None in names:
-        raise DataError("--data needs NAME=PATH for each input where there are several")
+        raise DataError(f"{option} needs NAME=PATH for each input where there are several")
     return {str(name): path for name, path in given}

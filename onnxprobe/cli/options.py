@@ -11,7 +11,7 @@ import click
 from onnxprobe.cli import values
 from onnxprobe.cli.limits import limits
 
-__all__ = ["analysis_options"]
+__all__ = ["analysis_options", "further_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,6 +30,45 @@ def analysis_options(command: Command) -> Command:
     return command
 
 
+def further_options(command: Command) -> Command:
+    """Add what is given of samples beside the data.
+
+    Args:
+        command: Takes what `onnxprobe.cli.measuring` reads.
+
+    Returns:
+        The same with the options.
+    """
+    for option in reversed(_FURTHER):
+        command = option(command)
+    return command
+
+
+_FURTHER: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--labels",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="The class of each sample: a .npy or .npz. A .npz of --data may hold them itself.",
+    ),
+    click.option(
+        "--members",
+        type=values.named_path,
+        metavar="[NAME=]PATH",
+        multiple=True,
+        help="Samples that the model was trained on, as --data: how well are they told from "
+        "--non-members?",
+    ),
+    click.option(
+        "--non-members",
+        type=values.named_path,
+        metavar="[NAME=]PATH",
+        multiple=True,
+        help="Samples that it was not trained on.",
+    ),
+)
+
+
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--data",
@@ -39,6 +78,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Samples: a .npz, a .npy or a folder of images; NAME=PATH for one of several inputs. "
         "Without it, samples are drawn from the declared types.",
     ),
+    *_FURTHER,
     click.option("--scale", type=float, help="Input = (pixel·scale − mean)/std. [default: 1/255]"),
     click.option(
         "--mean",

@@ -9,6 +9,7 @@ import click
 
 from onnxprobe.cli import values
 from onnxprobe.cli.limits import limits
+from onnxprobe.cli.options import further_options
 
 __all__ = ["verify"]
 
@@ -23,6 +24,7 @@ __all__ = ["verify"]
     multiple=True,
     help="The samples of the report; none if it was made without.",
 )
+@further_options
 @click.option(
     "--device",
     type=click.Choice(["auto", "cuda", "cpu"]),

@@ -27,6 +27,7 @@ from onnxprobe.graph.sources import (
     choose_source,
     embedding_lookups,
     index_limits,
+    lookup_table,
     source_inputs,
 )
 from onnxprobe.graph.tangent import (
@@ -73,6 +74,7 @@ __all__ = [
     "integer_canary",
     "join_tensors",
     "load_model",
+    "lookup_table",
     "multiply_adds",
     "operator_coverage",
     "parse_model",

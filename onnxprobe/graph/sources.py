@@ -13,7 +13,7 @@ from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import REAL_TYPES
 from onnxprobe.graph.flow import Reach, trace
 from onnxprobe.graph.model import Graph
-from onnxprobe.types import TensorType
+from onnxprobe.types import Array, TensorType
 
 __all__ = [
     "ChosenSource",
@@ -21,6 +21,7 @@ __all__ = [
     "choose_source",
     "embedding_lookups",
     "index_limits",
+    "lookup_table",
     "source_inputs",
 ]
 
@@ -161,6 +162,28 @@ def embedding_lookups(graph: Graph, types: Mapping[str, TensorType]) -> tuple[Lo
         if len(table.shape or ()) > 1 and (_inferred(types, lookup) or table.dtype) in REAL_TYPES
     ]
     return tuple(sorted(found, key=lambda lookup: -lookup.rows))
+
+
+def lookup_table(graph: Graph, tensor: str) -> Array | None:
+    """Return the table that a tensor is looked up in.
+
+    Args:
+        graph: The model.
+        tensor: One of its tensors.
+
+    Returns:
+        Shape (rows, d): the tensor's last axis holds rows of it. ``None`` if it is no plain lookup
+        in a stored table of floats.
+    """
+    if tensor not in graph.producers:
+        return None
+    node = graph.proto.graph.node[graph.producers[tensor]]
+    if walk.operator_name(node) != "Gather" or any(each.i for each in node.attribute):
+        return None
+    table = graph.constant(node.input[0])
+    if table is None or table.ndim != 2 or str(table.dtype) not in REAL_TYPES:
+        return None
+    return table
 
 
 def _inferred(types: Mapping[str, TensorType], lookup: Lookup) -> str | None:

@@ -1,6 +1,6 @@
 """Where samples come from: arrays, folders of pictures, or the declared types alone."""
 
-from onnxprobe.inputs.assignment import Data, Given
+from onnxprobe.inputs.assignment import Data, Given, Labelled
 from onnxprobe.inputs.dimensions import set_dimensions
 from onnxprobe.inputs.geometry import Geometry, find_geometry
 from onnxprobe.inputs.loading import DATA_LIMIT, SYNTHETIC_LIMIT, load_samples
@@ -27,6 +27,7 @@ __all__ = [
     "Geometry",
     "Given",
     "ImageOptions",
+    "Labelled",
     "Samples",
     "Signature",
     "Slot",

@@ -21,12 +21,28 @@ from onnxprobe.inputs.slots import OpenSlot
 from onnxprobe.inputs.wording import listed
 from onnxprobe.types import Array
 
-__all__ = ["Assignment", "Data", "Given", "assign_data"]
+__all__ = ["Assignment", "Data", "Given", "Labelled", "assign_data"]
 
 Given: TypeAlias = Array | Path | str
 """An array, or the path of an ``.npy`` or ``.npz`` file, a picture, or a folder of pictures."""
 
-Data: TypeAlias = Given | Mapping[Any, Given] | None
+
+@dataclass(frozen=True)
+class Labelled:
+    """Samples with classes that are kept elsewhere.
+
+    Attributes:
+        data: The samples.
+        labels: An array of whole numbers, one per sample, or the path of an ``.npy`` file or of
+            an ``.npz`` file with a member ``labels`` or ``y``.
+    """
+
+    data: Given | Mapping[Any, Given]
+    labels: Given
+
+
+_Bare: TypeAlias = Given | Mapping[Any, Given] | None
+Data: TypeAlias = _Bare | Labelled
 """Data for the only input, data by input name (``None`` for data that names none), or no data."""
 
 _LABELS = ("labels", "y")
@@ -89,6 +105,10 @@ def assign_data(data: Data, slots: Sequence[OpenSlot]) -> Assignment:
         DataError: If data is unreadable, feeds no input or one that is fed already, or it is
             unclear which.
     """
+    if isinstance(data, Labelled):
+        found = assign_data(data.data, slots)
+        found.labels = _open_labels(data.labels)
+        return found
     found = Assignment()
     if members := _members(data, slots):
         _assign_members(found, "data", members, slots)
@@ -102,7 +122,25 @@ def assign_data(data: Data, slots: Sequence[OpenSlot]) -> Assignment:
     return found
 
 
-def _members(data: Data, slots: Sequence[OpenSlot]) -> dict[str, ArraySource]:
+def _open_labels(given: Given) -> ArraySource:
+    if isinstance(given, np.ndarray):
+        found: Mapping[str, ArraySource] = {"labels": MemoryArray("the array of labels", given)}
+    else:
+        opened = _open(given, None)
+        if isinstance(opened, PictureFolder):
+            raise DataError(f"{opened.label} are pictures; give labels as a .npy or .npz file")
+        found = opened if isinstance(opened, dict) else {"labels": opened}
+    key = next((each for each in _LABELS if _is_labels(each, found)), None)
+    if key is None:
+        what = "the array of labels" if isinstance(given, np.ndarray) else str(given)
+        raise DataError(
+            f"{what} holds no labels; give whole numbers, one for each sample, as an array of one "
+            "axis (in an .npz file called 'labels' or 'y')"
+        )
+    return found[key]
+
+
+def _members(data: _Bare, slots: Sequence[OpenSlot]) -> dict[str, ArraySource]:
     # Arrays in memory are read like an archive, if their keys mean something in one.
     if not isinstance(data, Mapping):
         return {}
@@ -117,7 +155,7 @@ def _members(data: Data, slots: Sequence[OpenSlot]) -> dict[str, ArraySource]:
     return {name: MemoryArray(f"data[{name!r}]", array) for name, array in arrays.items()}
 
 
-def _items(data: Data) -> list[tuple[str | None, Given]]:
+def _items(data: _Bare) -> list[tuple[str | None, Given]]:
     # Data that names its input comes first; the rest feeds what is left.
     if data is None:
         return []

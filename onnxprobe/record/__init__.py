@@ -19,10 +19,12 @@ from onnxprobe.record.context import (
     SelfCheckRecord,
     SourceRecord,
 )
+from onnxprobe.record.membership import CohortRecord, SeparationRecord, Statistic
 from onnxprobe.record.report import SCHEMA_VERSION, Report
 from onnxprobe.record.rows import Row
 from onnxprobe.record.tensor import (
     ActivationRecord,
+    ClassRecord,
     DofRecord,
     JacobianRecord,
     JacobianSample,
@@ -38,6 +40,8 @@ from onnxprobe.record.tensor import (
 __all__ = [
     "SCHEMA_VERSION",
     "ActivationRecord",
+    "ClassRecord",
+    "CohortRecord",
     "Coverage",
     "DataRecord",
     "DofRecord",
@@ -57,9 +61,11 @@ __all__ = [
     "Row",
     "RunRecord",
     "SelfCheckRecord",
+    "SeparationRecord",
     "Share",
     "SourceRecord",
     "SpectrumRecord",
+    "Statistic",
     "Status",
     "TensorRecord",
 ]

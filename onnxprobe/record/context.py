@@ -103,6 +103,15 @@ class SourceRecord(Record):
     names: list[str]
     size: int
     chosen: str = Field(description="Why this source.")
+    tokens: int | None = Field(
+        None,
+        description="Tokens that are looked for among reconstructions, if it is a lookup of tokens "
+        "in a table.",
+    )
+    vocabulary: int | None = Field(None, description="Rows of that table.")
+    tokens_guessed: float | None = Field(
+        None, description="Share of those tokens that are re-identified without any tensor."
+    )
     dof: DofRecord | None = None
 
 

@@ -19,6 +19,7 @@ from onnxprobe.record.context import (
     SelfCheckRecord,
     SourceRecord,
 )
+from onnxprobe.record.membership import CohortRecord
 from onnxprobe.record.rows import Row, tensor_row
 from onnxprobe.record.tensor import JointRecord, TensorRecord
 
@@ -39,6 +40,9 @@ class Report(Record):
     tensors: list[TensorRecord]
     together: list[JointRecord] = Field(
         default_factory=list, description="Releases of several tensors at a time."
+    )
+    membership: CohortRecord | None = Field(
+        None, description="Null where membership was not measured: that says nothing of it."
     )
     coverage: Coverage
     graph: dict[str, list[str]] = Field(

@@ -63,10 +63,18 @@ def tensor_row(tensor: TensorRecord) -> Row:
         row[f"recoverable_low_at_{release.noise}"] = shares.low if shares else None
         row[f"recoverable_high_at_{release.noise}"] = shares.high if shares else None
         row[f"attained_at_{release.noise}"] = release.attained
+        row[f"tokens_reidentified_at_{release.noise}"] = release.tokens_reidentified
         row[f"bits_at_{release.noise}"] = _median(release.bits)
         row[f"van_trees_mse_at_{release.noise}"] = release.van_trees_mse
         row[f"dfil_at_{release.noise}"] = _median(release.dfil)
     row["noise_for_5_percent"] = tensor.noise_for_5_percent
+    row["intra_class_radius"] = tensor.classes.radius if tensor.classes else None
+    row["intra_class_share"] = tensor.classes.share if tensor.classes else None
+    for each in tensor.membership:
+        title = each.statistic.lower().replace(" ", "_")
+        row[f"auc_{title}"] = each.auc
+        row[f"auc_{title}_low"], row[f"auc_{title}_high"] = each.low, each.high
+        row[f"tpr_{title}"] = each.tpr_at_1_percent_fpr
     return row
 
 

@@ -7,9 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from onnxprobe.record.base import Record, Status
+from onnxprobe.record.membership import SeparationRecord
 
 __all__ = [
     "ActivationRecord",
+    "ClassRecord",
     "DofRecord",
     "JacobianRecord",
     "JacobianSample",
@@ -160,6 +162,14 @@ class ReleaseRecord(Record):
         description="Share of the source's variance that ridge regression from the noisy tensor "
         "recovers of samples that it has not seen: a floor, attained by a closed formula.",
     )
+    tokens_reidentified: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="For a source of token embeddings, the share of tokens of unseen samples whose "
+        "embedding is the nearest to what ridge regression makes of the noisy tensor, among those "
+        "of the whole vocabulary.",
+    )
     recoverable_dof: Levels | None = None
     bits: Levels | None = None
     van_trees_mse: float | None = Field(
@@ -182,6 +192,17 @@ class ActivationRecord(Record):
     non_finite: int
 
 
+class ClassRecord(Record):
+    """How tightly the tensor's values of a class lie together."""
+
+    classes: int = Field(description="Classes with at least 2 samples.")
+    radius: float = Field(
+        description="Intra-class mean-squared radius: mean squared distance of a sample from the "
+        "mean of its class, over all of those, per element, in units of the tensor squared."
+    )
+    share: float | None = Field(description="The same, relative to the tensor's total variance.")
+
+
 class TensorRecord(Record):
     """One intermediate tensor."""
 
@@ -202,6 +223,12 @@ class TensorRecord(Record):
     release: list[ReleaseRecord] = Field(default_factory=list)
     noise_for_5_percent: float | None = Field(
         None, description="Smallest s at which no more than 5 % of the source is recoverable."
+    )
+    classes: ClassRecord | None = Field(None, description="Null without labels.")
+    membership: list[SeparationRecord] = Field(
+        default_factory=list,
+        description="How well members of the training set are told from others; empty where that "
+        "was not measured.",
     )
 
 

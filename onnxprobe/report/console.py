@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from onnxprobe.record import JacobianRecord, ReleaseRecord, Report, TensorRecord
+from onnxprobe.report.beside import print_beside
 from onnxprobe.report.text import percent, printable, shape_text, shortened, significant
 
 __all__ = ["print_report"]
@@ -36,6 +37,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     if report.tensors:
         for table in _tables(report, console):
             console.print(table)
+        print_beside(report, console, verbose=verbose)
     _print_coverage(report, console, verbose=verbose)
     _print_assumptions(report, console)
 

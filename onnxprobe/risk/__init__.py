@@ -1,6 +1,6 @@
 """What a spectrum means: recoverability, bounds on attackers, release noise."""
 
-from onnxprobe.risk.attained import MAX_SAMPLES, RidgeFloor, ridge_floor
+from onnxprobe.risk.attained import FOLDS, MAX_SAMPLES, RidgeFloor, held_out_weights, ridge_floor
 from onnxprobe.risk.bounds import (
     Estimate,
     dfil,
@@ -8,6 +8,15 @@ from onnxprobe.risk.bounds import (
     sigma_bound,
     unbiased_error_bound,
     van_trees_bound,
+)
+from onnxprobe.risk.classes import ClassRadius, class_radius
+from onnxprobe.risk.membership import (
+    LEAST_FOR_TPR,
+    LEAST_SAMPLES,
+    Separation,
+    leverages,
+    separation,
+    tied,
 )
 from onnxprobe.risk.recoverability import (
     Range,
@@ -26,28 +35,40 @@ from onnxprobe.risk.release_noise import (
     parse_release_noise,
     rounding_moment,
 )
+from onnxprobe.risk.tokens import nearest_rows
 
 __all__ = [
+    "FOLDS",
+    "LEAST_FOR_TPR",
+    "LEAST_SAMPLES",
     "MAX_SAMPLES",
+    "ClassRadius",
     "Estimate",
     "FloatFormat",
     "NumberFormat",
     "Range",
     "ReleaseNoise",
     "RidgeFloor",
+    "Separation",
     "bits",
+    "class_radius",
     "dfil",
     "equivalent_noise",
     "float_noise",
     "frobenius_interval",
+    "held_out_weights",
     "int8_noise",
+    "leverages",
+    "nearest_rows",
     "noise_for",
     "parse_release_noise",
     "recoverability",
     "recoverable_dof",
     "ridge_floor",
     "rounding_moment",
+    "separation",
     "sigma_bound",
+    "tied",
     "unbiased_error_bound",
     "van_trees_bound",
 ]

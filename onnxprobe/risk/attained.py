@@ -15,7 +15,7 @@ from onnxprobe.types import Floats
 
 _Mask: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["MAX_SAMPLES", "RidgeFloor", "ridge_floor"]
+__all__ = ["FOLDS", "MAX_SAMPLES", "RidgeFloor", "held_out_weights", "ridge_floor"]
 
 #: Parts that the samples are divided into; each is reconstructed from what the others teach.
 FOLDS = 4
@@ -110,6 +110,58 @@ def ridge_floor(
         ]
         shares[place] = max(louder)
     return RidgeFloor(tuple(shares), tuple(chosen), count)
+
+
+def held_out_weights(
+    activations: Floats, penalties: Sequence[float], noise_variance: float, seed: int = 0
+) -> Floats:
+    """Write every sample's reconstruction as a combination of samples of the other parts.
+
+    That is what `ridge_floor` scores, with the noise drawn: inner products of a noisy tensor with
+    the training samples are off by a Gaussian vector whose covariance is τ² times their Gram
+    matrix, so that the noise itself, as large as the tensor, is never drawn.
+
+    Args:
+        activations: Gram matrix of the activations, shape (N, N).
+        penalties: The penalty of each part, as `ridge_floor` chose it.
+        noise_variance: Variance τ² of the noise on each element of the tensor.
+        seed: Of the noise.
+
+    Returns:
+        W, shape (N, N): with the inputs X in rows, ``W X`` are the reconstructions. A row sums to 1
+        and is zero at samples of its own part.
+
+    Raises:
+        ValueError: If there is not one penalty per part.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 3))
+        >>> weights = held_out_weights(x @ x.T, [1e-9] * 4, 0.0)
+        >>> float(np.abs(weights @ x - x).max().round(6))
+        0.0
+    """
+    count, _ = axes(activations, "N N", of="activations")
+    if len(penalties) != FOLDS:
+        raise ValueError(f"there are {FOLDS} parts, and {len(penalties)} penalties")
+    rng = np.random.default_rng(seed)
+    weights: Floats = np.zeros((count, count))
+    for fold, penalty in enumerate(penalties):
+        held_out = np.arange(count) % FOLDS == fold
+        train = int((~held_out).sum())
+        kernel, cross, _ = _centred(activations, held_out)
+        own: Floats = np.zeros((count - train, train))
+        system = eigensystem(kernel)
+        if system is not None:
+            kept = system.values > len(kernel) * np.finfo(float).eps * system.values[0]
+            values, vectors = system.values[kept], system.vectors[:, kept]
+            noise = np.sqrt(values[:, None] * noise_variance)
+            seen = vectors.T @ cross + noise * rng.standard_normal((len(values), count - train))
+            scale = float(values.sum()) / len(kernel)
+            own = (vectors @ (seen / (values + penalty * scale)[:, None])).T
+        # Deviations from the mean of the training samples, and that mean.
+        own += (1 - own.sum(axis=1, keepdims=True)) / train
+        weights[np.ix_(held_out, ~held_out)] = own
+    return weights
 
 
 @dataclass(frozen=True)

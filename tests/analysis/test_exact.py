@@ -215,7 +215,7 @@ def test_where_the_changed_graph_does_not_run_the_floor_is_an_estimate(
     study, _ = opening.open_study(
         opening.ModelFile(None, content, "linear"),
         Configuration(device="cpu"),
-        {None: normal(40, 12)},
+        opening.GivenSamples({None: normal(40, 12)}),
     )
     (layout,) = survey(study, ["y"]).layouts
     measure_source(study, None, 64, 12, lambda _: None)

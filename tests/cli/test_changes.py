@@ -112,9 +112,11 @@ def test_a_report_does_not_decide_what_its_verification_may_reach(
     asked: list[Configuration] = []
     real = conductor.conduct
 
-    def noted(model: Any, data: Any, configuration: Configuration, *rest: Any) -> Any:
+    def noted(
+        model: Any, data: Any, configuration: Configuration, *rest: Any, **further: Any
+    ) -> Any:
         asked.append(configuration)
-        return real(model, data, configuration, *rest)
+        return real(model, data, configuration, *rest, **further)
 
     monkeypatch.setattr(conductor, "conduct", noted)
     assert run_inside(["verify", str(saved), linear]) == (0, "Confirmed byte for byte.\n")

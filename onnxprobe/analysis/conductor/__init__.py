@@ -28,7 +28,7 @@ from onnxprobe.analysis.conductor.questions import (
     operators,
     structure,
 )
-from onnxprobe.analysis.conductor.request import Data, ModelSource, Subject
+from onnxprobe.analysis.conductor.request import Data, Further, ModelSource, Subject
 from onnxprobe.analysis.conductor.stage import Progress
 from onnxprobe.analysis.conductor.story import Connect, Story
 from onnxprobe.analysis.conductor.workplace import Workplace
@@ -39,6 +39,7 @@ from onnxprobe.record import Report
 __all__ = [
     "Conclusion",
     "Data",
+    "Further",
     "InternalError",
     "ModelSource",
     "OutOfTimeError",
@@ -109,6 +110,7 @@ def conduct(
     configuration: Configuration,
     progress: Progress = _ignore,
     *,
+    further: Further | None = None,
     workplace: Callable[[Subject], Workplace] | None = None,
     connect: Connect | None = None,
     on_measured: Callable[[], None] = lambda: None,
@@ -120,6 +122,7 @@ def conduct(
         data: Samples; ``None`` to draw them.
         configuration: What is asked for.
         progress: Told how far it is.
+        further: Members and non-members, and labels of the data.
         workplace: Where to keep what is measured until it is done, if anywhere.
         connect: Makes what does the work, given whom to tell of progress; ``None`` for a worker in
             a process of its own.
@@ -132,7 +135,7 @@ def conduct(
         OnnxProbeError: If the model cannot be opened.
         RunError: If the worker answers what makes no sense.
     """
-    subject = Subject.of(model, data)
+    subject = Subject.of(model, data, further)
     place = workplace(subject) if workplace else Workplace(None, is_kept=False)
     story = Story(subject, configuration, progress, place.journal, connect)
     started, clock = datetime.now(UTC), time.monotonic()

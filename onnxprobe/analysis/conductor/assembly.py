@@ -18,6 +18,7 @@ from onnxprobe.record import (
     ReleaseRecord,
     Report,
     RunRecord,
+    SeparationRecord,
     SourceRecord,
     Status,
     TensorRecord,
@@ -90,6 +91,7 @@ def assemble_report(
         execution=_execution(findings),
         tensors=tensors,
         together=together,
+        membership=opening.cohorts,
         coverage=Coverage(
             tensors=sum(not entry.joins for entry in opening.entries),
             analysed=len(tensors),
@@ -173,7 +175,16 @@ def _tensor(findings: Findings, entry: CatalogueEntry) -> TensorRecord | str:
         jacobian=jacobian,
         release=_release(found, measured),
         noise_for_5_percent=found.noise_for_5_percent.get(stand_in) if found else None,
+        classes=measured.classes,
+        membership=_membership(findings, stand_in, base),
     )
+
+
+def _membership(findings: Findings, stand_in: str, base: str) -> list[SeparationRecord]:
+    """Put together what activations tell, and what the Jacobian does, which shifts share."""
+    own = findings.membership.get(stand_in, [])
+    of_base = [] if base == stand_in else findings.membership.get(base, [])
+    return [*own, *(each for each in of_base if each.statistic != "activation typicality")]
 
 
 def _release(found: JacobianAnswer | None, measured: ActivationAnswer) -> list[ReleaseRecord]:
@@ -183,6 +194,7 @@ def _release(found: JacobianAnswer | None, measured: ActivationAnswer) -> list[R
     for each in measured.attained:
         record = by_noise.setdefault(each.noise, ReleaseRecord(noise=each.noise, s=each.s))
         record.attained = each.share
+        record.tokens_reidentified = each.tokens
     return [*by_noise.values()]
 
 
@@ -231,6 +243,9 @@ def _source(findings: Findings) -> SourceRecord | None:
         size=findings.source_size,
         chosen=opening.source_chosen,
         dof=source.dof if source else None,
+        tokens=source.tokens if source else None,
+        vocabulary=source.vocabulary if source else None,
+        tokens_guessed=source.tokens_guessed if source else None,
     )
 
 

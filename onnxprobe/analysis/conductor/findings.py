@@ -15,7 +15,7 @@ from onnxprobe.analysis.messages import (
     Opening,
     SourceAnswer,
 )
-from onnxprobe.record import Status
+from onnxprobe.record import SeparationRecord, Status
 
 __all__ = ["Findings", "Groups", "group_tensors"]
 
@@ -43,6 +43,8 @@ class Findings:
         underived: Why a tensor is not among them.
         optimised: Whether derivatives were taken through optimised graphs, chunk by chunk.
         optimised_difference: How far these moved a tensor.
+        steps: Finite-difference steps by sample with a Jacobian, relative to the source's RMS.
+        membership: By measured tensor, how well members are told from others.
         assumptions: What was taken for granted.
         interrupted: Why the analysis ended early.
     """
@@ -65,6 +67,8 @@ class Findings:
     underived: dict[str, str] = field(default_factory=dict)
     optimised: list[bool] = field(default_factory=list)
     optimised_difference: float = 0.0
+    steps: list[float] = field(default_factory=list)
+    membership: dict[str, list[SeparationRecord]] = field(default_factory=dict)
     assumptions: list[str] = field(default_factory=list)
     interrupted: str | None = None
 

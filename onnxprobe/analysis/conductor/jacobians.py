@@ -57,6 +57,7 @@ class Jacobians:
             return
         stage.enter("choosing the steps")
         steps = self._choose_steps(others)
+        findings.steps = steps or []
         stage.enter("measuring Jacobians by differences")
         measure = partial(self._jacobians, steps=steps, forward=False)
         for chunk in stage.chunks(others, stage.stored_directions):

@@ -22,7 +22,8 @@ _FILE = "journal.jsonl"
 _HEADER = b"onnxprobe journal 1\n"
 # What the worker must have been told before it can measure; asked again of every new worker.
 _PREPARING = frozenset({"survey", "source"})
-_RECORDED = frozenset({*_PREPARING, "activations", "derive", "step", "jacobians"})
+_MEASURING = frozenset({"activations", "derive", "step", "jacobians", "typicality", "membership"})
+_RECORDED = _PREPARING | _MEASURING
 
 
 class JournalError(OnnxProbeError):

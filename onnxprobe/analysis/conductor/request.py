@@ -16,10 +16,25 @@ from onnxprobe.analysis.confinement import Confinement
 from onnxprobe.errors import DataError, ModelError
 from onnxprobe.types import Array
 
-__all__ = ["Data", "ModelSource", "Subject"]
+__all__ = ["Data", "Further", "ModelSource", "Subject"]
 
 Data: TypeAlias = "str | Path | Array | Mapping[str, str | Path | Array] | None"
 ModelSource: TypeAlias = "str | Path | Any"
+
+
+@dataclass(frozen=True)
+class Further:
+    """Samples beside the data, and what is known of it.
+
+    Attributes:
+        members: Samples that the model was trained on, as data is given.
+        non_members: Samples that it was not trained on.
+        labels: The class of each sample of the data: a path or an array.
+    """
+
+    members: Data = None
+    non_members: Data = None
+    labels: str | Path | Array | None = None
 
 
 @dataclass(frozen=True)
@@ -39,21 +54,31 @@ class Subject:
     files: tuple[Path, ...]
 
     @classmethod
-    def of(cls, model: ModelSource, data: Data = None) -> Subject:
+    def of(cls, model: ModelSource, data: Data = None, further: Further | None = None) -> Subject:
         """Take what a user gave.
 
         Args:
             model: Path of an ``.onnx`` file, or a ``ModelProto``.
             data: A path or array for the only input, or one per input by name; ``None`` to draw
                 samples.
+            further: Members, non-members and labels, if there are any.
 
         Returns:
             The subject.
 
         Raises:
             ModelError: If the model is neither, or does not fit a message.
-            DataError: If an array holds Python objects.
+            DataError: If an array holds Python objects, or only one of members and non-members is
+                given.
         """
+        further = further or Further()
+        if (further.members is None) is not (further.non_members is None):
+            raise DataError(
+                "membership needs both: --members, which the model was trained on, and "
+                "--non-members, which it was not"
+            )
+        if further.labels is not None and data is None:
+            raise DataError("--labels are those of samples: give them with --data")
         paths: dict[str, str] = {}
         content = b""
         if isinstance(model, str | Path):
@@ -67,8 +92,19 @@ class Subject:
                 f"the model is a {type(model).__name__}; "
                 "give the path of an .onnx file or a ModelProto"
             )
-        entries, arrays = _entries(data, paths)
-        files = [Path(each["path"]) for each in entries or [] if each["path"] is not None]
+        given = {
+            "data": data,
+            "members": further.members,
+            "non_members": further.non_members,
+            "labels": further.labels,
+        }
+        entries: dict[str, list[dict[str, Any]] | None] = {}
+        arrays: list[bytes] = []
+        for what, value in given.items():
+            entries[what], blobs = _entries(value, what.replace("_", "-"), paths)
+            arrays += blobs
+        named = [each["path"] for group in entries.values() for each in group or []]
+        files = [Path(path) for path in named if path is not None]
         if location is not None:
             # External data lies beside the model; if that is a link, beside either end of it.
             files += [Path(location).parent, Path(os.path.realpath(location)).parent]
@@ -76,7 +112,7 @@ class Subject:
             "path": location,
             "name": name,
             "model_bytes": len(content),
-            "data": entries,
+            **entries,
         }
         return cls(header, (content, *arrays), paths, tuple(files))
 
@@ -105,7 +141,9 @@ def _serialise(model: Any) -> bytes:  # noqa: ANN401 (the parent process does no
     return content
 
 
-def _entries(data: Data, paths: dict[str, str]) -> tuple[list[dict[str, Any]] | None, list[bytes]]:
+def _entries(
+    data: Data, what: str, paths: dict[str, str]
+) -> tuple[list[dict[str, Any]] | None, list[bytes]]:
     if data is None:
         return None, []
     named: list[tuple[str | None, Any]] = (
@@ -115,7 +153,7 @@ def _entries(data: Data, paths: dict[str, str]) -> tuple[list[dict[str, Any]] | 
     for name, value in named:
         entry: dict[str, Any] = {"name": name, "path": None, "bytes": 0}
         if isinstance(value, str | Path):
-            paths[f"data {name}" if name else "data"] = _legible(value)
+            paths[f"{what} {name}" if name else what] = _legible(value)
             entry["path"] = _absolute(value)
         else:
             blobs.append(_pack(value, name))

@@ -12,6 +12,7 @@ from onnxprobe.analysis.conductor.findings import group_tensors
 from onnxprobe.analysis.conductor.jacobians import Jacobians
 from onnxprobe.analysis.conductor.journal import Journal, Recorder
 from onnxprobe.analysis.conductor.link import Connection, Link, WorkerLostError, check_names
+from onnxprobe.analysis.conductor.membership import measure_membership, membership_work
 from onnxprobe.analysis.conductor.plan import (
     FLOAT_BYTES,
     SOME_DIRECTIONS,
@@ -109,12 +110,16 @@ class Story:
         rows = 2 * self.stage.stored_directions * len(opening.data.jacobian_samples)
         self.stage.total = sum(chunk.work for chunk in activations) * opening.data.samples
         self.stage.total += sum(chunk.work for chunk in jacobians) * rows
+        if opening.cohorts is not None:
+            self.stage.total += membership_work(self.stage, measured, smooth)
         self.stage.enter("measuring activations")
         for chunk in activations:
             for answer in bisection.each(chunk.names, self._activations):
                 findings.activations[answer.name] = answer
         if jacobians:
             Jacobians(self.stage, bisection).measure(smooth)
+        if opening.cohorts is not None:
+            measure_membership(self.stage, opening.cohort_samples)
 
     def _is_partly_run(self) -> bool:
         """Whether any tensor that depends on inputs was computed."""

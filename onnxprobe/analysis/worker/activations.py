@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 
 from onnxprobe.analysis.messages import ActivationAnswer, Attained, Layout, Part
 from onnxprobe.analysis.worker.scale import Scale
 from onnxprobe.analysis.worker.study import Study
-from onnxprobe.record import ActivationRecord, DofRecord, SpectrumRecord, Status
+from onnxprobe.analysis.worker.tokens import token_task
+from onnxprobe.record import ActivationRecord, ClassRecord, DofRecord, SpectrumRecord, Status
 from onnxprobe.risk import (
     MAX_SAMPLES,
     FloatFormat,
+    class_radius,
     parse_release_noise,
     ridge_floor,
     rounding_moment,
@@ -34,7 +36,9 @@ from onnxprobe.spectrum import (
 )
 from onnxprobe.types import Array, Floats, Runner
 
-__all__ = ["Moments", "dof_record", "measure_activations", "spectrum_record"]
+__all__ = ["Moments", "dof_record", "measure_activations", "measure_moments", "spectrum_record"]
+
+Result = TypeVar("Result")
 
 # Values of a spectrum that the report keeps.
 SPECTRUM_VALUES = 32
@@ -102,27 +106,58 @@ def measure_activations(
         An answer per tensor.
     """
     _note_source(study)
+    by_name = {layout.name: layout for layout in layouts}
+
+    def answer(name: str, sums: Moments) -> ActivationAnswer:
+        return _answer(study, by_name[name], sums)
+
+    formats = [name for name in get_args(FloatFormat) if name in study.configuration.noise]
+    found = measure_moments(study, layouts, passes, rows, formats, answer, progress)
+    return [found[layout.name] for layout in layouts]
+
+
+def measure_moments(
+    study: Study,
+    layouts: Sequence[Layout],
+    passes: Sequence[Sequence[Part]],
+    rows: int,
+    formats: Sequence[FloatFormat],
+    reduce: Callable[[str, Moments], Result],
+    progress: Callable[[float], None],
+) -> dict[str, Result]:
+    """Add up what some tensors are over the samples.
+
+    Args:
+        study: The opened model.
+        layouts: The tensors, all batched or none.
+        passes: For each run over the samples, the parts of tensors that it collects.
+        rows: Rows that share a run.
+        formats: Float formats whose rounding error is wanted.
+        reduce: Turns a tensor's sums into what is kept of them; called from several threads.
+        progress: Told the tensor passes done.
+
+    Returns:
+        By tensor, what `reduce` returned.
+    """
     names = [layout.name for layout in layouts]
     batched = all(layout.batched for layout in layouts)
     runner = study.runner(study.session(names, batched=batched), layouts, batched=batched)
     count = study.samples.count
-    formats = [name for name in get_args(FloatFormat) if name in study.configuration.noise]
     by_name = {layout.name: layout for layout in layouts}
     moments = {name: Moments(count, formats) for name in names}
     last = {part.name: index for index, parts in enumerate(passes) for part in parts}
-    answers: dict[str, ActivationAnswer] = {}
+    results: dict[str, Result] = {}
     for index, parts in enumerate(passes):
         collected = _collect(study, runner, by_name, parts, rows, progress)
 
         def finish(part: Part, collected: dict[str, Array] = collected, index: int = index) -> None:
             moments[part.name].add(collected.pop(part.name))
             if last[part.name] == index:
-                sums = moments.pop(part.name)
-                answers[part.name] = _answer(study, by_name[part.name], sums)
+                results[part.name] = reduce(part.name, moments.pop(part.name))
 
         with ThreadPoolExecutor(study.settings.threads) as pool:
             list(pool.map(finish, parts))
-    return [answers[name] for name in names]
+    return results
 
 
 def _collect(
@@ -167,6 +202,7 @@ def _answer(study: Study, layout: Layout, sums: Moments) -> ActivationAnswer:
         activations=activations,
         dof=dof,
         attained=_attained(study, sums),
+        classes=_classes(study, sums),
         rounding=sums.rounding,
     )
 
@@ -181,11 +217,29 @@ def _attained(study: Study, sums: Moments) -> list[Attained]:
     noises = [(level or 0.0) * scale.rms for level in levels.values()]
     used = slice(min(sums.samples, MAX_SAMPLES))
     found = ridge_floor(sums.gram[used, used], inputs[used, used], [s**2 for s in noises])
-    shares = [None] * len(levels) if found is None else found.r2
-    return [
-        Attained(noise=text, s=level, share=share)
-        for (text, level), share in zip(levels.items(), shares, strict=True)
+    if found is None:
+        return [Attained(noise=text, s=level, share=None) for text, level in levels.items()]
+    task = token_task(study)
+    tokens = [
+        None if task is None else task.share(sums.gram[used, used], penalties, noise**2)
+        for noise, penalties in zip(noises, found.penalties, strict=True)
     ]
+    return [
+        Attained(noise=text, s=level, share=share, tokens=told)
+        for (text, level), share, told in zip(levels.items(), found.r2, tokens, strict=True)
+    ]
+
+
+def _classes(study: Study, sums: Moments) -> ClassRecord | None:
+    """Measure how tightly classes lie together, where the data says which is which."""
+    labels = study.samples.labels
+    if labels is None or not sums.magnitudes.is_finite:
+        return None
+    found = class_radius(sums.gram, labels)
+    if found is None:
+        return None
+    elements = max(1, sums.magnitudes.features)
+    return ClassRecord(classes=found.classes, radius=found.radius / elements, share=found.share)
 
 
 def _note_source(study: Study) -> None:

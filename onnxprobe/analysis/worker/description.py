@@ -7,7 +7,10 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
+
 from onnxprobe.analysis.messages import CatalogueEntry, Opening
+from onnxprobe.analysis.worker.cohorts import jacobian_samples
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.graph import (
     Graph,
@@ -21,7 +24,7 @@ from onnxprobe.graph import (
     rounding_nodes,
     trace,
 )
-from onnxprobe.record import DataRecord, FileRecord, InputRecord, ModelRecord
+from onnxprobe.record import CohortRecord, DataRecord, FileRecord, InputRecord, ModelRecord
 from onnxprobe.runtime import Provider
 from onnxprobe.version import __version__
 
@@ -100,6 +103,29 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
         assumptions=assumptions,
         versions=_versions(),
         samples_digest=samples.digest,
+        cohorts=_cohorts(study),
+        cohorts_digest=study.cohorts.samples.digest if study.cohorts else None,
+        cohort_samples=jacobian_samples(study),
+    )
+
+
+def _cohorts(study: Study) -> CohortRecord | None:
+    if study.cohorts is None:
+        return None
+    samples, members = study.cohorts.samples, study.members
+    everyone = np.arange(samples.count)
+    digests: list[str | None] = [None, None]
+    if study.configuration.data_digest:
+        digests = [samples.subset(each).digest for each in np.split(everyone, [members])]
+    taken = jacobian_samples(study)
+    return CohortRecord(
+        members=members,
+        non_members=samples.count - members,
+        members_digest=digests[0],
+        non_members_digest=digests[1],
+        jacobian_members=sum(each < members for each in taken),
+        jacobian_non_members=sum(each >= members for each in taken),
+        directions=0,
     )
 
 

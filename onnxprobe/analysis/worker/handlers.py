@@ -17,6 +17,7 @@ from onnxprobe.analysis.messages import (
     DerivationAnswer,
     JacobianAnswers,
     Layout,
+    MembershipAnswer,
     Opening,
     Part,
     SourceAnswer,
@@ -25,7 +26,13 @@ from onnxprobe.analysis.messages import (
 )
 from onnxprobe.analysis.worker.activations import measure_activations
 from onnxprobe.analysis.worker.derivation import ways_to_derive
-from onnxprobe.analysis.worker.opening import ModelFile, open_study
+from onnxprobe.analysis.worker.membership import (
+    TypicalityRequest,
+    separate_by_jacobians,
+    separate_by_typicality,
+)
+from onnxprobe.analysis.worker.observing import ObservationRequest
+from onnxprobe.analysis.worker.opening import GivenSamples, ModelFile, open_study
 from onnxprobe.analysis.worker.provision import try_providers
 from onnxprobe.analysis.worker.rewriting import expose_model, inspect_model
 from onnxprobe.analysis.worker.sensitivity import (
@@ -40,7 +47,7 @@ from onnxprobe.analysis.worker.study import Study
 from onnxprobe.analysis.worker.survey import survey
 from onnxprobe.analysis.worker.tangent_file import derive_model
 from onnxprobe.graph import operator_coverage
-from onnxprobe.inputs import Data
+from onnxprobe.inputs import Data, Labelled
 from onnxprobe.types import Array
 
 __all__ = ["handlers"]
@@ -67,6 +74,8 @@ def handlers(*, confined: bool = True) -> Mapping[str, Handler]:
         "derive": desk.derive,
         "step": desk.step,
         "jacobians": desk.jacobians,
+        "typicality": desk.typicality,
+        "membership": desk.membership,
         "derive_model": desk.derive_model,
         "expose": desk.expose,
         "structure": desk.structure,
@@ -94,7 +103,7 @@ class _Desk:
         self._opened, opening = open_study(
             self._model_file(request),
             configuration,
-            _data(params, request.blob),
+            _given(params, request.blob),
             infer=params["infer"],
             untried=params["untried"],
             progress=progress,
@@ -144,6 +153,14 @@ class _Desk:
         wanted = JacobianRequest.model_validate(request.header)
         return measure_jacobians(self._study, wanted, progress)
 
+    def typicality(self, request: Frame, progress: Progress) -> list[MembershipAnswer]:
+        wanted = TypicalityRequest.model_validate(request.header)
+        return separate_by_typicality(self._study, wanted, progress)
+
+    def membership(self, request: Frame, progress: Progress) -> list[MembershipAnswer]:
+        wanted = ObservationRequest.model_validate(request.header)
+        return separate_by_jacobians(self._study, wanted, progress)
+
     def derive_model(self, request: Frame, _: Progress) -> dict[str, Any]:
         params = request.header
         return derive_model(
@@ -183,7 +200,7 @@ class _Desk:
         study, _ = open_study(
             self._model_file(request),
             Configuration.model_validate(params["configuration"]),
-            _data(params, request.blob),
+            _given(params, request.blob),
             progress=progress,
         )
         outputs, data_outputs = (
@@ -209,17 +226,21 @@ class _Desk:
         return inspect_model(self._model_file(request), allow_links=params["allow_links"])
 
 
-def _data(params: dict[str, Any], blob: bytes) -> Data:
+def _given(params: dict[str, Any], blob: bytes) -> GivenSamples:
     """Take paths from the header and arrays from the bytes behind the model's."""
-    if params["data"] is None:
-        return None
-    found: dict[str | None, Path | Array] = {}
+    found: dict[str, dict[str | None, Path | Array]] = {}
     start = params["model_bytes"]
-    for entry in params["data"]:
-        if entry["path"] is not None:
-            found[entry["name"]] = Path(entry["path"])
-            continue
-        stop = start + entry["bytes"]
-        found[entry["name"]] = np.load(io.BytesIO(blob[start:stop]), allow_pickle=False)
-        start = stop
-    return found
+    for what in ("data", "members", "non_members", "labels"):
+        for entry in params[what] or []:
+            value: Path | Array
+            if entry["path"] is not None:
+                value = Path(entry["path"])
+            else:
+                stop = start + entry["bytes"]
+                value = np.load(io.BytesIO(blob[start:stop]), allow_pickle=False)
+                start = stop
+            found.setdefault(what, {})[entry["name"]] = value
+    data: Data = found.get("data")
+    if "labels" in found:
+        data = Labelled(found["data"], found["labels"][None])
+    return GivenSamples(data, found.get("members"), found.get("non_members"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.messages import Opening
+from onnxprobe.analysis.worker.cohorts import open_cohorts
 from onnxprobe.analysis.worker.confine import limit_memory
 from onnxprobe.analysis.worker.description import describe
 from onnxprobe.analysis.worker.joining import join_releases
@@ -30,7 +31,7 @@ from onnxprobe.inputs import Data
 from onnxprobe.risk import parse_release_noise
 from onnxprobe.runtime import CPU, Settings, choose_provider, integers_saturate
 
-__all__ = ["ModelFile", "open_graph", "open_study"]
+__all__ = ["GivenSamples", "ModelFile", "open_graph", "open_study"]
 
 
 # How often weights lie in memory at a time: as read, and as each session that is kept has packed
@@ -53,6 +54,21 @@ class ModelFile:
     content: bytes
     name: str
     memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class GivenSamples:
+    """Everything that a model is to be run on, as it was given.
+
+    Attributes:
+        data: Samples; ``None`` to draw them.
+        members: Samples that the model was trained on, if it is to be told from others.
+        non_members: Samples that it was not trained on.
+    """
+
+    data: Data = None
+    members: Data = None
+    non_members: Data = None
 
 
 def open_graph(file: ModelFile, *, allow_links: bool) -> Graph:
@@ -93,7 +109,7 @@ def _size_bytes(file: ModelFile) -> int:
 def open_study(
     file: ModelFile,
     configuration: Configuration,
-    data: Data,
+    given: GivenSamples,
     *,
     infer: bool = True,
     untried: str | None = None,
@@ -104,7 +120,7 @@ def open_study(
     Args:
         file: Where the model comes from.
         configuration: What the user asked for.
-        data: Paths or arrays by input name, ``None`` for the only input; ``None`` to draw samples.
+        given: Paths or arrays by input name, ``None`` for the only input; ``None`` to draw samples.
         infer: Whether native code may infer types; it crashes on some hostile models.
         untried: Why the unmodified model must not be run, if so; its outputs are not compared then.
         progress: Called with 0 when native code has inferred types, before it runs anything.
@@ -138,9 +154,9 @@ def open_study(
     # Says that inference is done.
     progress(0.0)
     if untried is None:
-        trial = Trial.of(graph, smooth, types, settings, configuration, data)
+        trial = Trial.of(graph, smooth, types, settings, configuration, given.data)
     else:
-        trial = without_trial(graph, types, configuration, data, untried)
+        trial = without_trial(graph, types, configuration, given.data, untried)
     source = choose_source(trial.graph, trial.types, configuration.wrt)
     study = Study(
         configuration=configuration,
@@ -156,6 +172,8 @@ def open_study(
     )
     nodes = len(study.graph.proto.graph.node)
     join_releases(study, configuration.together)
+    if given.members is not None:
+        study.cohorts, study.members = open_cohorts(study, given.members, given.non_members)
     opening = describe(file.name, study, provider, source.chosen)
     opening.model.nodes = nodes
     opening.assumptions += trial.assumptions

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from onnxprobe.analysis.configuration import Configuration
-from onnxprobe.analysis.worker.opening import ModelFile, open_study
+from onnxprobe.analysis.worker.opening import GivenSamples, ModelFile, open_study
 from onnxprobe.analysis.worker.survey import survey
 from onnxprobe.errors import OnnxProbeError
 from onnxprobe.graph import Graph, infer_types
@@ -67,7 +67,7 @@ def _ranks_by_running(
         data_limit=2, samples=1, device="cpu", sizes=dict(sizes), allow_links=allow_links
     )
     try:
-        study, _ = open_study(file, configuration, None)
+        study, _ = open_study(file, configuration, GivenSamples())
         found = survey(study, unknown)
     except OnnxProbeError:
         # What stays unknown is named where it matters.

@@ -9,6 +9,7 @@ import numpy as np
 from onnxprobe.analysis.messages import Layout, SourceAnswer
 from onnxprobe.analysis.worker.activations import Moments, dof_record
 from onnxprobe.analysis.worker.study import Study
+from onnxprobe.analysis.worker.tokens import token_task
 from onnxprobe.errors import DataError
 from onnxprobe.inputs import Geometry, ImageOptions, picture_moments
 from onnxprobe.jacobian import Directions, coordinate_directions, given_directions
@@ -25,7 +26,7 @@ from onnxprobe.spectrum import (
 )
 from onnxprobe.types import Array
 
-__all__ = ["PRIOR_DIRECTIONS", "measure_source", "source_directions"]
+__all__ = ["PRIOR_DIRECTIONS", "collect_inner", "measure_source", "source_directions"]
 
 # Principal directions kept of a prior. What they leave out is counted as known to the attacker.
 PRIOR_DIRECTIONS = 2048
@@ -54,7 +55,7 @@ def measure_source(
     """
     if layout is not None:
         study.inner_layout = layout
-        study.inner = _collect_inner(study, layout, rows)
+        study.inner = collect_inner(study, layout, rows)
     matrix = study.source_matrix()
     sums = Moments(study.samples.count, [])
     sums.add(matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix)
@@ -71,10 +72,29 @@ def measure_source(
     if record is not None and record.kind == "image":
         options = ImageOptions(**study.configuration.images.model_dump())
         record.range_assumed = options.is_raw
-    return SourceAnswer(dof=dof, prior=record)
+    task = token_task(study)
+    if task is None:
+        return SourceAnswer(dof=dof, prior=record)
+    return SourceAnswer(
+        dof=dof,
+        prior=record,
+        tokens=task.count,
+        vocabulary=len(task.table),
+        tokens_guessed=task.guessed(),
+    )
 
 
-def _collect_inner(study: Study, layout: Layout, rows: int) -> Array:
+def collect_inner(study: Study, layout: Layout, rows: int) -> Array:
+    """Run a model up to an inner source.
+
+    Args:
+        study: The opened model.
+        layout: How the source lies.
+        rows: Rows that share a run.
+
+    Returns:
+        Its value for every sample, shape (samples, n).
+    """
     session = study.session([layout.name], batched=layout.batched)
     runner = study.runner(session, [layout], batched=layout.batched)
     count = study.samples.count

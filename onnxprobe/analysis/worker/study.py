@@ -43,6 +43,9 @@ class Study:
         prior: What is known of the source beforehand; ``None`` if it does not vary.
         inner: Values of an inner source for every sample, shape (samples, n); filled by the survey
             of the source.
+        cohorts: The same model on samples that it was trained on, then on others; ``None`` if none
+            were given.
+        members: How many of those samples it was trained on.
     """
 
     configuration: Configuration
@@ -58,6 +61,8 @@ class Study:
     inner: Array | None = None
     inner_layout: Layout | None = None
     prior: Prior | None = None
+    cohorts: Study | None = None
+    members: int = 0
     joints: Mapping[str, Joint] = field(default_factory=dict)
     surveyed: dict[str, Layout] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
