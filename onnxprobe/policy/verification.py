@@ -43,6 +43,11 @@ def verify(claimed: Report, found: Report) -> Verification:
         problems.append("the samples are others than those of the report")
     if claimed.data.digest is None and claimed.data.samples != found.data.samples:
         problems.append(f"there are {found.data.samples} samples, not {claimed.data.samples}")
+    if _cohorts(claimed) != _cohorts(found):
+        problems.append(
+            "members and non-members are others than those of the report: give the same with "
+            "--members and --non-members, or none if it has none"
+        )
     omitted = [
         {each.name for each in (*report.coverage.skipped, *report.coverage.failed)}
         for report in (claimed, found)
@@ -104,6 +109,18 @@ def _source(report: Report) -> tuple[list[str], int] | None:
 def _prior(report: Report) -> tuple[str, bool, int] | None:
     prior = report.prior
     return None if prior is None else (prior.kind, prior.range_assumed, prior.directions)
+
+
+def _cohorts(report: Report) -> tuple[str | int | None, ...] | None:
+    cohorts = report.membership
+    if cohorts is None:
+        return None
+    return (
+        cohorts.members,
+        cohorts.non_members,
+        cohorts.members_digest,
+        cohorts.non_members_digest,
+    )
 
 
 def _figures(claimed: Report, found: Report) -> list[str]:

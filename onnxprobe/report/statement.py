@@ -51,6 +51,11 @@ def render_statement(judgement: Judgement, report: Report) -> bytes:
     ]
     if judgement.data is not None:
         configuration.append(_descriptor("data", judgement.data, "names, types, shapes, values"))
+    cohorts = report.membership
+    if cohorts is not None and cohorts.members_digest and cohorts.non_members_digest:
+        what = "names, types, shapes, values"
+        configuration.append(_descriptor("members", cohorts.members_digest, what))
+        configuration.append(_descriptor("non-members", cohorts.non_members_digest, what))
     lists: dict[str, list[str]] = {name: [] for name in _LISTS.values()}
     for rule in judgement.rules:
         lists[_LISTS[_RESULTS[rule.verdict]]].append(_text(rule.name))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -93,6 +94,23 @@ def test_a_report_is_verified(linear: str, tmp_path: Path) -> None:
     code, said = run_inside(["verify", saved, str(other)])
     assert code == 1
     assert "is another file than the report's" in said
+
+
+def test_members_are_part_of_what_is_verified(linear: str, tmp_path: Path) -> None:
+    saved = str(tmp_path / "r.json")
+    rng = np.random.default_rng(0)
+    for name in ("in", "out", "other"):
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(20, 12)).astype(np.float32))
+    given = ["--members", str(tmp_path / "in.npy"), "--non-members", str(tmp_path / "out.npy")]
+    assert run_inside(["analyze", linear, *FAST, *given, "-q", "-o", saved])[0] == 0
+    assert run_inside(["verify", saved, linear, *given]) == (0, "Confirmed byte for byte.\n")
+    for wrong in ([], [*given[:3], str(tmp_path / "other.npy")]):
+        code, said = run_inside(["verify", saved, linear, *wrong])
+        assert code == 1
+        assert "members and non-members are others than those of the report" in said
+    code, said = run_inside(["verify", saved, linear, *given[:2]])
+    assert code == 2
+    assert said.startswith("onnxprobe: membership needs both: --members, which the model was")
 
 
 def test_a_report_does_not_decide_what_its_verification_may_reach(

@@ -21,7 +21,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 import onnxprobe
 from onnxprobe.errors import DataError
 from onnxprobe.policy import Judgement, Policy, PolicyFile, judge, read_policy
-from onnxprobe.record import Coverage, FileRecord, Omission, Report
+from onnxprobe.record import CohortRecord, Coverage, FileRecord, Omission, Report
 from onnxprobe.report.heatmap import render_heatmap
 from onnxprobe.report.sarif import MAX_RESULTS
 from onnxprobe.report.verdict_formats import VERDICT_FORMATS, verdict_formats
@@ -163,6 +163,28 @@ def test_a_statement_binds_the_verdict_to_its_digests() -> None:
             "policy": judgement.policy.sha256, "report": judgement.report, "data": judgement.data,
         }  # fmt: skip
         assert document["predicate"]["result"] == "FAILED"
+
+
+def test_a_statement_binds_members_and_others_too() -> None:
+    judgement, found = _cases()[0]
+    found = found.model_copy(
+        update={
+            "membership": CohortRecord(
+                members=20,
+                non_members=30,
+                members_digest="a" * 64,
+                non_members_digest="b" * 64,
+                jacobian_members=20,
+                jacobian_non_members=30,
+                directions=64,
+            )
+        }
+    )
+    document = json.loads(_render("in-toto", (judgement, found)))
+    bound = {
+        each["name"]: each["digest"]["sha256"] for each in document["predicate"]["configuration"]
+    }
+    assert (bound["members"], bound["non-members"]) == ("a" * 64, "b" * 64)
 
 
 def test_a_bill_of_materials_is_valid() -> None:
