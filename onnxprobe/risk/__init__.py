@@ -35,7 +35,7 @@ from onnxprobe.risk.release_noise import (
     parse_release_noise,
     rounding_moment,
 )
-from onnxprobe.risk.tokens import nearest_rows
+from onnxprobe.risk.tokens import nearest_rows, reconstruct_positions
 
 __all__ = [
     "FOLDS",
@@ -62,6 +62,7 @@ __all__ = [
     "nearest_rows",
     "noise_for",
     "parse_release_noise",
+    "reconstruct_positions",
     "recoverability",
     "recoverable_dof",
     "ridge_floor",

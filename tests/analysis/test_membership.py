@@ -229,3 +229,31 @@ def test_labels_need_samples() -> None:
     made, _ = _gated()
     with pytest.raises(DataError, match="--labels are those of samples"):
         analyze(made, labels=np.arange(5), device="cpu")
+
+
+def test_what_a_tensor_holds_at_a_position_is_told_from_it() -> None:
+    """One map serves all positions, so that few samples of a long text teach much."""
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(50, 12)).astype(np.float32)
+    nodes = [
+        node("Gather", ["table", "ids"], ["embedded"]),
+        node("MatMul", ["embedded", "w"], ["mixed"]),
+        node("Transpose", ["mixed"], ["turned"], perm=[0, 2, 1]),
+        node("ReduceMean", ["turned"], ["pooled"], axes=[2], keepdims=0),
+    ]
+    turn = np.linalg.qr(rng.normal(size=(12, 12)))[0].astype(np.float32)
+    weights = {"table": table, "w": turn}
+    made = model(nodes, {"ids": (INT64, ["B", 40])}, ["pooled"], weights)
+    report = analyze(made, rng.integers(0, 50, (60, 40)), device="cpu", noise=[0.01])
+    found = {each.name: each.release[0] for each in report.tensors}
+    for name in ("embedded", "mixed", "turned"):
+        assert found[name].tokens_reidentified == 1.0
+        assert found[name].attained is not None
+        assert found[name].attained > 0.99
+    assert report.source is not None
+    assert report.source.tokens_guessed is not None
+    told, share = found["pooled"].tokens_reidentified, found["pooled"].attained
+    assert told is not None
+    assert told < report.source.tokens_guessed + 0.1
+    assert share is not None
+    assert share < 0.2

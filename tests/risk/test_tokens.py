@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnxprobe.risk import FOLDS, held_out_weights, nearest_rows, ridge_floor, tokens
+from onnxprobe.risk import (
+    FOLDS,
+    held_out_weights,
+    nearest_rows,
+    reconstruct_positions,
+    ridge_floor,
+    tokens,
+)
 
 
 @pytest.mark.parametrize("elements", [1, 64, 2**24])
@@ -61,3 +68,55 @@ def test_a_tensor_that_does_not_vary_gives_the_mean() -> None:
 def test_every_part_needs_its_penalty() -> None:
     with pytest.raises(ValueError, match="4 parts, and 2 penalties"):
         held_out_weights(np.eye(8), [1.0, 1.0], 0.0)
+
+
+@pytest.mark.parametrize(("positions", "f"), [(60, 5), (30, 90)])
+@pytest.mark.parametrize("variance", [0.0, 0.3])
+def test_positions_are_reconstructed_by_ridge_regression(
+    positions: int, f: int, variance: float
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(positions, 4)) + 5
+    z = np.tanh(x @ rng.normal(size=(4, f))) - 2
+    folds, wanted = np.arange(positions) % FOLDS, np.arange(7)
+    made = reconstruct_positions(z, x, folds, wanted, variance, seed=3)
+    noise = np.random.default_rng(3)
+    for fold in range(FOLDS):
+        here = np.flatnonzero(folds[wanted] == fold)
+        train = folds != fold
+        centre, mean = z[train].mean(axis=0), x[train].mean(axis=0)
+        known = z[train] - centre
+        penalty = train.sum() * variance + 1e-6 * np.sum(known**2) / f
+        weights = np.linalg.solve(
+            known.T @ known + penalty * np.eye(f), known.T @ (x[train] - mean)
+        )
+        drawn = variance**0.5 * noise.standard_normal((len(here), f))
+        slow = mean + (z[here] + drawn - centre) @ weights
+        assert made[here] == pytest.approx(slow, abs=1e-6)
+
+
+def test_noise_is_weighed_as_the_best_linear_estimate_does() -> None:
+    """On Gaussian data no other penalty does better by more than sampling error."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(4000, 3))
+    z = x @ rng.normal(size=(3, 8))
+    folds, wanted = np.arange(4000) % FOLDS, np.arange(4000)
+    made = reconstruct_positions(z, x, folds, wanted, 2.0)
+    error = np.mean((made - x) ** 2)
+    # cov(x | z + e) with a unit prior.
+    mixing = np.linalg.lstsq(x, z, rcond=None)[0]
+    posterior = np.linalg.inv(np.eye(3) + mixing @ mixing.T / 2.0)
+    assert error == pytest.approx(np.trace(posterior) / 3, rel=0.03)
+
+
+def test_a_position_that_does_not_vary_gives_the_mean() -> None:
+    x = np.random.default_rng(0).normal(size=(16, 2))
+    made = reconstruct_positions(np.ones((16, 3)), x, np.arange(16) % 4, np.array([0]), 0.0)
+    assert made[0] == pytest.approx(x[np.arange(16) % 4 != 0].mean(axis=0))
+
+
+def test_one_part_teaches_nothing_about_itself() -> None:
+    with pytest.raises(ValueError, match="teach nothing"):
+        reconstruct_positions(np.eye(4), np.eye(4), np.zeros(4, int), np.array([0]), 0.0)
+    with pytest.raises(ValueError, match="finite"):
+        reconstruct_positions(np.full((4, 1), np.nan), np.eye(4), np.arange(4), np.array([0]), 0.0)

@@ -108,8 +108,8 @@ def measure_activations(
     _note_source(study)
     by_name = {layout.name: layout for layout in layouts}
 
-    def answer(name: str, sums: Moments) -> ActivationAnswer:
-        return _answer(study, by_name[name], sums)
+    def answer(name: str, sums: Moments, values: Array | None) -> ActivationAnswer:
+        return _answer(study, by_name[name], sums, values)
 
     formats = [name for name in get_args(FloatFormat) if name in study.configuration.noise]
     found = measure_moments(study, layouts, passes, rows, formats, answer, progress)
@@ -122,7 +122,7 @@ def measure_moments(
     passes: Sequence[Sequence[Part]],
     rows: int,
     formats: Sequence[FloatFormat],
-    reduce: Callable[[str, Moments], Result],
+    reduce: Callable[[str, Moments, Array | None], Result],
     progress: Callable[[float], None],
 ) -> dict[str, Result]:
     """Add up what some tensors are over the samples.
@@ -133,7 +133,8 @@ def measure_moments(
         passes: For each run over the samples, the parts of tensors that it collects.
         rows: Rows that share a run.
         formats: Float formats whose rounding error is wanted.
-        reduce: Turns a tensor's sums into what is kept of them; called from several threads.
+        reduce: Turns a tensor's sums into what is kept of them; called from several threads. It is
+            also given the values themselves, shape (samples, elements), if they fit the memory.
         progress: Told the tensor passes done.
 
     Returns:
@@ -151,9 +152,11 @@ def measure_moments(
         collected = _collect(study, runner, by_name, parts, rows, progress)
 
         def finish(part: Part, collected: dict[str, Array] = collected, index: int = index) -> None:
-            moments[part.name].add(collected.pop(part.name))
+            values = collected.pop(part.name)
+            moments[part.name].add(values)
             if last[part.name] == index:
-                results[part.name] = reduce(part.name, moments.pop(part.name))
+                whole = values if values.shape[1] == by_name[part.name].size else None
+                results[part.name] = reduce(part.name, moments.pop(part.name), whole)
 
         with ThreadPoolExecutor(study.settings.threads) as pool:
             list(pool.map(finish, parts))
@@ -187,7 +190,7 @@ def _collect(
     return collected
 
 
-def _answer(study: Study, layout: Layout, sums: Moments) -> ActivationAnswer:
+def _answer(study: Study, layout: Layout, sums: Moments, values: Array | None) -> ActivationAnswer:
     finite = sums.magnitudes.is_finite
     activations = ActivationRecord(
         rms=sums.magnitudes.rms if finite else None,
@@ -201,13 +204,13 @@ def _answer(study: Study, layout: Layout, sums: Moments) -> ActivationAnswer:
         name=layout.name,
         activations=activations,
         dof=dof,
-        attained=_attained(study, sums),
+        attained=_attained(study, layout, sums, values),
         classes=_classes(study, sums),
         rounding=sums.rounding,
     )
 
 
-def _attained(study: Study, sums: Moments) -> list[Attained]:
+def _attained(study: Study, layout: Layout, sums: Moments, values: Array | None) -> list[Attained]:
     """Reconstruct the source from the tensor, as it would be released."""
     inputs = study.cache.get(_SOURCE_GRAM)
     if inputs is None or not sums.magnitudes.is_finite:
@@ -220,14 +223,19 @@ def _attained(study: Study, sums: Moments) -> list[Attained]:
     if found is None:
         return [Attained(noise=text, s=level, share=None) for text, level in levels.items()]
     task = token_task(study)
-    tokens = [
-        None if task is None else task.share(sums.gram[used, used], penalties, noise**2)
-        for noise, penalties in zip(noises, found.penalties, strict=True)
+    attained = [
+        Attained(noise=text, s=level, share=share)
+        for (text, level), share in zip(levels.items(), found.r2, strict=True)
     ]
-    return [
-        Attained(noise=text, s=level, share=share, tokens=told)
-        for (text, level), share, told in zip(levels.items(), found.r2, tokens, strict=True)
-    ]
+    if task is None:
+        return attained
+    for each, noise, penalties in zip(attained, noises, found.penalties, strict=True):
+        each.tokens = task.share(sums.gram[used, used], penalties, noise**2)
+        told = task.by_position(layout, values, noise**2)
+        if told is not None:
+            each.tokens = max(each.tokens, told.tokens)
+            each.share = max(each.share or 0.0, told.r2)
+    return attained
 
 
 def _classes(study: Study, sums: Moments) -> ClassRecord | None:

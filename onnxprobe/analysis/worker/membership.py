@@ -19,7 +19,7 @@ from onnxprobe.jacobian import Observation
 from onnxprobe.record import SeparationRecord, Statistic
 from onnxprobe.risk import leverages, separation, tied
 from onnxprobe.spectrum import effective_rank
-from onnxprobe.types import Floats
+from onnxprobe.types import Array, Floats
 
 __all__ = ["TypicalityRequest", "separate_by_jacobians", "separate_by_typicality"]
 
@@ -54,7 +54,7 @@ def separate_by_typicality(
     cohorts = study.cohorts
     assert cohorts is not None
 
-    def answer(name: str, sums: Moments) -> MembershipAnswer:
+    def answer(name: str, sums: Moments, _: Array | None) -> MembershipAnswer:
         found = []
         if sums.magnitudes.is_finite:
             values = tied(leverages(sums.gram), _PRECISION)

@@ -7,18 +7,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from onnxprobe.analysis.messages import Layout
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.graph import lookup_table
-from onnxprobe.risk import FOLDS, MAX_SAMPLES, held_out_weights, nearest_rows
+from onnxprobe.risk import FOLDS, MAX_SAMPLES, held_out_weights, nearest_rows, reconstruct_positions
 from onnxprobe.types import Array, Floats
 
-__all__ = ["TokenTask", "token_task"]
+__all__ = ["TokenTask", "Told", "token_task"]
 
 # Tokens that are looked for, fewer where the vocabulary is large: a comparison with every row of
 # the table for each of them, for each tensor and noise.
 _MOST_TOKENS, _LEAST_TOKENS, _PRODUCTS = 256, 64, 2**32
+# Positions from which a map for all positions is learnt, and what it is learnt from at each.
+_POSITIONS, _FEATURES = 2**13, 2048
 # An embedding that is further from every row than this, relative to its size, is none of them.
 _SAME = 1e-3
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a reconstruction tells.
+
+    Attributes:
+        tokens: Share of the tokens that are re-identified.
+        r2: Share of the variance of their embeddings that is recovered.
+    """
+
+    tokens: float
+    r2: float
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,8 @@ class TokenTask:
     Attributes:
         table: The embeddings, shape (V, d).
         inner: The embeddings of the samples' tokens, shape (N, T, d).
+        studied: Samples whose positions are learnt from one by one, shape (n,); those of the tokens
+            are among them.
         samples: Sample of each token that is looked for, shape (q,).
         positions: Its position, shape (q,).
         truth: Its row in the table, shape (q,).
@@ -36,6 +54,7 @@ class TokenTask:
 
     table: Array
     inner: Array
+    studied: NDArray[np.intp]
     samples: NDArray[np.intp]
     positions: NDArray[np.intp]
     truth: NDArray[np.intp]
@@ -63,6 +82,49 @@ class TokenTask:
         for position in np.unique(self.positions):
             here = self.positions == position
             made[here] = weights[self.samples[here]] @ self.inner[:, position]
+        return self._told(made)
+
+    def by_position(
+        self, layout: Layout, values: Array | None, noise_variance: float
+    ) -> Told | None:
+        """Reconstruct embeddings from what the tensor holds at each token's own position.
+
+        Args:
+            layout: How the tensor lies.
+            values: Its values at the samples, shape (N, elements), if they are there.
+            noise_variance: Of release noise, on each element.
+
+        Returns:
+            What that tells; ``None`` if the tensor has no axis of positions.
+        """
+        length = self.inner.shape[1]
+        if values is None or length < 2 or length not in layout.shape:
+            return None
+        axis = layout.shape.index(length)
+        shape = (len(self.studied), *layout.shape)
+        by_position = np.moveaxis(values[self.studied].reshape(shape), axis + 1, 1)
+        features = by_position.reshape(len(self.studied) * length, -1)
+        if features.shape[1] > _FEATURES:
+            return None
+        targets = self.inner[self.studied].reshape(len(features), -1)
+        places = np.searchsorted(self.studied, self.samples)
+        made = reconstruct_positions(
+            features,
+            targets,
+            np.repeat(self.studied % FOLDS, length),
+            places * length + self.positions,
+            noise_variance,
+            self.seed,
+        )
+        truth = self.inner[self.samples, self.positions]
+        # As of the source: how far samples are from what is usual at their position.
+        usual = self.inner[self.studied].mean(axis=0, dtype=np.float64)[self.positions]
+        error, total = np.sum((made - truth) ** 2), np.sum((truth - usual) ** 2)
+        r2 = 1 - float(error / total) if total > 0 else 0.0
+        return Told(self._told(made.astype(np.float32)), min(1.0, max(0.0, r2)))
+
+    def _told(self, made: Array) -> float:
+        """Count the reconstructions that are nearest to the right row, or to one equal to it."""
         found = nearest_rows(self.table, made)
         equal = (self.table[found] == self.table[self.truth]).all(axis=1)
         return float(equal.mean())
@@ -108,9 +170,13 @@ def _choose(study: Study) -> TokenTask | None:
     length = inner.shape[1]
     wanted = max(_LEAST_TOKENS, min(_MOST_TOKENS, _PRODUCTS // max(1, rows * width)))
     rng = np.random.default_rng([study.configuration.seed, 2])
-    total = len(used) * length
-    picked = np.sort(rng.choice(total, min(wanted, total), replace=False))
-    samples, positions = np.divmod(picked, length)
+    few = max(2 * FOLDS, _POSITIONS // length)
+    studied = np.sort(rng.choice(len(used), min(few, len(used)), replace=False))
+    total = len(studied) * length
+    places, positions = np.divmod(
+        np.sort(rng.choice(total, min(wanted, total), replace=False)), length
+    )
+    samples = studied[places]
     vectors = inner[samples, positions]
     if not np.isfinite(vectors).all():
         return None
@@ -118,4 +184,4 @@ def _choose(study: Study) -> TokenTask | None:
     errors = np.linalg.norm(table[truth] - vectors, axis=1)
     if np.any(errors > _SAME * np.linalg.norm(vectors, axis=1)):
         return None
-    return TokenTask(table, inner, samples, positions, truth, study.configuration.seed)
+    return TokenTask(table, inner, studied, samples, positions, truth, study.configuration.seed)
