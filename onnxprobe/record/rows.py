@@ -62,6 +62,9 @@ def tensor_row(tensor: TensorRecord) -> Row:
         row[f"s_at_{release.noise}"] = release.s
         row[f"recoverable_low_at_{release.noise}"] = shares.low if shares else None
         row[f"recoverable_high_at_{release.noise}"] = shares.high if shares else None
+        middle = release.recoverable_median
+        row[f"recoverable_median_low_at_{release.noise}"] = middle.low if middle else None
+        row[f"recoverable_median_high_at_{release.noise}"] = middle.high if middle else None
         row[f"attained_at_{release.noise}"] = release.attained
         row[f"tokens_reidentified_at_{release.noise}"] = release.tokens_reidentified
         row[f"bits_at_{release.noise}"] = _median(release.bits)

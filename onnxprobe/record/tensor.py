@@ -157,6 +157,9 @@ class ReleaseRecord(Record):
     recoverable: Share | None = Field(
         None, description="Share of the source's variance, at the sample where it is largest."
     )
+    recoverable_median: Share | None = Field(
+        None, description="The same over the samples with Jacobians: the median of either end."
+    )
     attained: float | None = Field(
         None,
         description="Share of the source's variance that ridge regression from the noisy tensor "

@@ -74,6 +74,36 @@ def test_a_jacobian_within_its_stated_error() -> None:
         assert error <= sample.spectrum.floor <= 1e-4 * truth[0]
 
 
+def test_recoverability_is_told_at_the_worst_sample_and_at_the_median() -> None:
+    weight = networks.flat(8, 12, 8)
+    gated = networks.model(
+        [networks.node("MatMul", ["x", "w"], ["y"]), networks.node("Softplus", ["y"], ["z"])],
+        {"x": (networks.FLOAT, ["N", 12])},
+        ["z"],
+        {"w": weight},
+    )
+    data = normal(400, 12)
+    report = analyse(gated, data, noise=["0.5"], samples=5, data_limit=400)
+    tensor = report.tensors[-1]
+    assert tensor.activations is not None
+    assert tensor.activations.rms is not None
+    noise = 0.5 * tensor.activations.rms
+    covariance = np.cov(data.astype(np.float64).T)
+    truth = []
+    for sample in report.data.jacobian_samples:
+        slope = 1 / (1 + np.exp(-(data[sample].astype(np.float64) @ weight)))
+        jacobian = slope[:, None] * weight.T
+        posterior = np.linalg.inv(jacobian.T @ jacobian / noise**2 + np.linalg.inv(covariance))
+        truth.append(1 - np.trace(posterior) / np.trace(covariance))
+    (release,) = tensor.release
+    assert release.recoverable is not None
+    assert release.recoverable_median is not None
+    assert max(truth) - np.median(truth) > 0.02
+    assert release.recoverable.low == pytest.approx(max(truth), abs=0.01)
+    assert release.recoverable_median.low == pytest.approx(np.median(truth), abs=0.01)
+    assert release.recoverable_median.high == pytest.approx(np.median(truth), abs=0.01)
+
+
 def test_recoverability_is_that_of_the_linear_gaussian_posterior() -> None:
     data = normal(300, 12)
     (tensor, *_) = analyse(networks.linear(rank=12), data, noise=["0.5"], data_limit=300).tensors

@@ -248,12 +248,12 @@ def test_what_a_tensor_holds_at_a_position_is_told_from_it() -> None:
     found = {each.name: each.release[0] for each in report.tensors}
     for name in ("embedded", "mixed", "turned"):
         assert found[name].tokens_reidentified == 1.0
-        assert found[name].attained is not None
-        assert found[name].attained > 0.99
+        assert (found[name].attained or 0) > 0.99
     assert report.source is not None
-    assert report.source.tokens_guessed is not None
     told, share = found["pooled"].tokens_reidentified, found["pooled"].attained
+    guessed = report.source.tokens_guessed
     assert told is not None
-    assert told < report.source.tokens_guessed + 0.1
+    assert guessed is not None
+    assert told < guessed + 0.1
     assert share is not None
     assert share < 0.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from onnxprobe.analysis.worker.reading import Reading, levels, weigh
 from onnxprobe.analysis.worker.scale import Scale
@@ -78,6 +79,9 @@ def _judge(
     shares = [recoverability(spectrum, noise) for spectrum in weighted]
     worst = max(shares, key=lambda share: (share.high, share.low))
     record.recoverable = Share(low=worst.low, high=worst.high)
+    record.recoverable_median = Share(
+        low=median(share.low for share in shares), high=median(share.high for share in shares)
+    )
     record.recoverable_dof = levels([recoverable_dof(spectrum, noise) for spectrum in weighted])
     record.bits = levels([bits(spectrum, noise) for spectrum in weighted])
     if mean is not None:
