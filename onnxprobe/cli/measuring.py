@@ -166,7 +166,7 @@ def settle(conclusion: Conclusion, *, delivered: bool, quiet: bool) -> None:
 def _configuration(options: dict[str, Any], noise: Sequence[str]) -> Configuration:
     from onnxprobe.analysis.arguments import configure
     from onnxprobe.analysis.configuration import DEFAULT_NOISE
-    from onnxprobe.policy.measures import same_noise
+    from onnxprobe.policy.questions import same_noise
 
     levels = options["noise"] or DEFAULT_NOISE
     further = [each for each in noise if not any(same_noise(each, level) for level in levels)]

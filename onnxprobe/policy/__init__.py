@@ -3,8 +3,9 @@
 from onnxprobe.policy.comparison import Comparison, Difference, compare
 from onnxprobe.policy.judging import judge, report_digest
 from onnxprobe.policy.language import Bound, Policy, Rule, Waiver
-from onnxprobe.policy.measures import MEASURES, Measure
+from onnxprobe.policy.measures import MEASURES
 from onnxprobe.policy.parsing import PolicyFile, read_policy, shipped_policies
+from onnxprobe.policy.questions import Measure
 from onnxprobe.policy.trajectory import Series, Trajectory, follow
 from onnxprobe.policy.verdict import EXIT_CODES, Finding, Judgement, RuleResult, Verdict
 

@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from onnxprobe.policy.alignment import Pair, align
-from onnxprobe.policy.measures import MEASURES, Question, Reading, same_noise
+from onnxprobe.policy.measures import MEASURES
+from onnxprobe.policy.questions import Question, Reading, same_noise
 from onnxprobe.record import Levels, Report, TensorRecord
 from onnxprobe.record.base import Record
 
@@ -16,8 +17,17 @@ __all__ = ["Comparison", "Difference", "compare", "noise_margin"]
 
 # Two runs of equal numbers in another order differ by less than this.
 _STEADY = 1e-3
-_SCALARS = ("rank", "rank_share", "stable_rank", "effective_rank", "dof", "dof_share", "dof_rank")
-_BY_NOISE = ("recoverable_share", "recoverable_dof", "bits")
+_SCALARS = (
+    "rank",
+    "rank_share",
+    "stable_rank",
+    "effective_rank",
+    "dof",
+    "dof_share",
+    "dof_rank",
+    "membership_auc",
+)
+_BY_NOISE = ("recoverable_share", "recoverable_dof", "bits", "tokens_reidentified")
 # Options that figures depend on, beside the data.
 _OPTIONS = ("directions", "samples", "tolerance", "prior", "jacobian", "step", "seed", "wrt")
 

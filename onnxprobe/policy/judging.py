@@ -10,8 +10,9 @@ from typing import Literal
 
 from onnxprobe.policy.alignment import align
 from onnxprobe.policy.language import Bound, Rule, Waiver
-from onnxprobe.policy.measures import MEASURES, Question, Reading
+from onnxprobe.policy.measures import MEASURES
 from onnxprobe.policy.parsing import PolicyFile
+from onnxprobe.policy.questions import Question, Reading
 from onnxprobe.policy.selecting import matching, released_together, select_tensors
 from onnxprobe.policy.verdict import (
     EXIT_CODES,

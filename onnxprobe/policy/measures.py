@@ -3,92 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from onnxprobe.record import (
-    JacobianRecord,
-    Levels,
-    RankLevels,
-    ReleaseRecord,
-    Report,
-    TensorRecord,
+from onnxprobe.policy.beside import BESIDE
+from onnxprobe.policy.questions import (
+    UNKNOWN,
+    Measure,
+    Question,
+    Reader,
+    Reading,
+    exactly,
+    same_noise,
 )
+from onnxprobe.record import JacobianRecord, Levels, RankLevels, ReleaseRecord, Report
 
-__all__ = ["MEASURES", "Measure", "Question", "Reading", "same_noise", "silence"]
+__all__ = ["MEASURES", "silence"]
 
-
-@dataclass(frozen=True)
-class Question:
-    """Which figure of a report is asked for.
-
-    Attributes:
-        report: The report.
-        tensor: One of its tensors.
-        noise: Level of release noise, where it matters.
-        tolerance: Of a rank; empty for the report's own.
-        side: Which side a limit is on: the worst sample is the highest for one from above, and the
-            lowest for one from below.
-    """
-
-    report: Report
-    tensor: TensorRecord
-    noise: str = ""
-    tolerance: str = ""
-    side: Literal["max", "min"] = "max"
-
-    def worst(self, levels: Levels | RankLevels) -> float:
-        """Choose the worst sample of some.
-
-        Args:
-            levels: A measure over samples.
-
-        Returns:
-            Its value there.
-        """
-        return levels.max if self.side == "max" else levels.min
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a report says of a measure, at the worst sample.
-
-    Attributes:
-        low: The measure is no smaller; ``None`` if nobody knows.
-        high: It is no larger; ``None`` if nobody knows.
-        reason: What would have to be done to know more.
-    """
-
-    low: float | None
-    high: float | None
-    reason: str = ""
-
-
-_Reader: TypeAlias = Callable[[Question], Reading]
 _ReleaseReader: TypeAlias = Callable[[Question, ReleaseRecord], Reading]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measure that a policy can bound.
-
-    Attributes:
-        read: Reads it from a report.
-        description: What it is.
-        needs_noise: Whether it depends on release noise.
-        takes_tolerance: Whether it depends on a tolerance.
-    """
-
-    read: _Reader
-    description: str
-    needs_noise: bool = False
-    takes_tolerance: bool = False
 
 
 _MORE_DIRECTIONS = "it was seen through some directions only: --directions all tells"
 # Where samples say less than this of others, their covariance is no prior.
 _LEAST_HELD_OUT = 0.5
-_UNKNOWN = "the report has no figure for it"
 _UNMEASURED = "its Jacobian was not measured"
 # By status of a Jacobian, why it tells nothing.
 _SILENT = {
@@ -101,31 +37,7 @@ _SILENT = {
 }
 
 
-def same_noise(one: str, other: str) -> bool:
-    """Tell whether two spellings mean one level of release noise.
-
-    Args:
-        one: A number or a format.
-        other: The other.
-
-    Returns:
-        Whether they are equal as text or as numbers.
-
-    Example:
-        >>> same_noise("0.1", "1e-1"), same_noise("int8", "float16")
-        (True, False)
-    """
-    try:
-        return float(one) == float(other)
-    except ValueError:
-        return one == other
-
-
-def _point(value: float | None, reason: str = _UNKNOWN) -> Reading:
-    return Reading(value, value, "" if value is not None else reason)
-
-
-def _of_jacobian(read: Callable[[Question, JacobianRecord], Reading]) -> _Reader:
+def _of_jacobian(read: Callable[[Question, JacobianRecord], Reading]) -> Reader:
     def guarded(question: Question) -> Reading:
         jacobian = question.tensor.jacobian
         if jacobian is None or (reason := silence(question)):
@@ -148,7 +60,7 @@ def silence(question: Question) -> str:
     return _UNMEASURED if jacobian is None else _SILENT.get(jacobian.status, "")
 
 
-def _rank_in(unit: Callable[[JacobianRecord], int]) -> _Reader:
+def _rank_in(unit: Callable[[JacobianRecord], int]) -> Reader:
     def read(question: Question, jacobian: JacobianRecord) -> Reading:
         levels = _rank_levels(jacobian, question.tolerance)
         if levels is None:
@@ -157,7 +69,7 @@ def _rank_in(unit: Callable[[JacobianRecord], int]) -> _Reader:
         rank = question.worst(levels) / unit(jacobian)
         if levels.at_least:
             return Reading(rank, None, _MORE_DIRECTIONS)
-        return _point(rank)
+        return exactly(rank)
 
     return _of_jacobian(read)
 
@@ -169,36 +81,36 @@ def _rank_levels(jacobian: JacobianRecord, tolerance: str) -> RankLevels | None:
     return next(found, None)
 
 
-def _levels(name: str) -> _Reader:
+def _levels(name: str) -> Reader:
     def read(question: Question, jacobian: JacobianRecord) -> Reading:
         levels: Levels | None = getattr(jacobian, name)
         if name in jacobian.not_comparable:
             return Reading(None, None, _MORE_DIRECTIONS)
-        return _point(question.worst(levels) if levels else None)
+        return exactly(question.worst(levels) if levels else None)
 
     return _of_jacobian(read)
 
 
-def _dof(name: str) -> _Reader:
+def _dof(name: str) -> Reader:
     def read(question: Question) -> Reading:
         dof = question.tensor.dof
         if dof is None or dof.status in {"non-finite", "not repeatable"}:
             return Reading(None, None, "its values are random or not finite")
         value: float | None = getattr(dof, name)
         if value is None:
-            return _point(0.0 if dof.status == "constant" else None)
+            return exactly(0.0 if dof.status == "constant" else None)
         if dof.status == "saturated":
             return Reading(value, None, "there are too few samples to bound it: give more --data")
         if question.report.data.synthetic:
             return Reading(
                 value, None, "the samples were drawn, and say nothing of data: give --data"
             )
-        return _point(value)
+        return exactly(value)
 
     return read
 
 
-def _release(read: _ReleaseReader) -> _Reader:
+def _release(read: _ReleaseReader) -> Reader:
     return _of_jacobian(lambda question, _: _at_noise(read, question))
 
 
@@ -244,7 +156,7 @@ def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
     reason = silence(question)
     # What a reconstruction attains is recoverable, whatever can be predicted.
     if share is None or reason:
-        return Reading(attained, None, reason or _UNKNOWN)
+        return Reading(attained, None, reason or UNKNOWN)
     attained = attained or 0.0
     found = _founded(question, max(share.low, attained), max(share.high, attained))
     return found if found.reason else Reading(found.low, found.high, _MORE_DIRECTIONS)
@@ -254,7 +166,7 @@ def _of_release(name: str) -> _ReleaseReader:
     def read(question: Question, release: ReleaseRecord) -> Reading:
         levels: Levels | None = getattr(release, name)
         if levels is None:
-            return _point(None)
+            return exactly(None)
         jacobian = question.tensor.jacobian
         if jacobian is None or not jacobian.complete:
             return Reading(question.worst(levels), None, _MORE_DIRECTIONS)
@@ -265,15 +177,15 @@ def _of_release(name: str) -> _ReleaseReader:
 
 def _dfil(question: Question, release: ReleaseRecord) -> Reading:
     if release.dfil is None:
-        return _point(None)
+        return exactly(None)
     low = question.worst(release.dfil)
     if question.side == "min":
-        return _point(low)
+        return exactly(low)
     if release.unbiased_mse is None:
         # Nothing leaks: the bound on the error is infinite.
-        return Reading(low, low if low == 0 else None, _UNKNOWN)
+        return Reading(low, low if low == 0 else None, UNKNOWN)
     if release.unbiased_mse == 0:
-        return Reading(low, None, _UNKNOWN)
+        return Reading(low, None, UNKNOWN)
     # Through some directions it is an estimate; the bound is of its upper end.
     return Reading(low, max(low, 1 / release.unbiased_mse))
 
@@ -282,7 +194,7 @@ def _error_bound(name: str, *, of_prior: bool) -> _ReleaseReader:
     def read(question: Question, release: ReleaseRecord) -> Reading:
         value: float | None = getattr(release, name)
         if value is None:
-            return _point(None)
+            return exactly(None)
         unfounded = _unfounded(question.report) if of_prior else ""
         return Reading(None if unfounded else value, value, unfounded)
 
@@ -354,4 +266,5 @@ MEASURES: dict[str, Measure] = {
     "dof_energy_99": Measure(_dof("energy_99"), "directions that carry 99 % of the variance"),
     "dof_rank": Measure(_dof("rank"), "rank of the activations' covariance"),
     "dof_two_nn": Measure(_dof("two_nn"), "nonlinear intrinsic dimension of the activations"),
+    **BESIDE,
 }

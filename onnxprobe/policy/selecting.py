@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 
 from onnxprobe.errors import PolicyError
 from onnxprobe.policy.language import Rule
-from onnxprobe.policy.measures import Question, silence
+from onnxprobe.policy.measures import silence
+from onnxprobe.policy.questions import Question
 from onnxprobe.record import Report, TensorRecord
 
 __all__ = ["Selection", "matching", "released_together", "select_tensors"]

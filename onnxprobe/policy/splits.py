@@ -8,7 +8,8 @@ from math import prod
 
 from pydantic import Field
 
-from onnxprobe.policy.measures import MEASURES, Question
+from onnxprobe.policy.measures import MEASURES
+from onnxprobe.policy.questions import Question
 from onnxprobe.policy.selecting import released_together
 from onnxprobe.record import Report, TensorRecord
 from onnxprobe.record.base import Record

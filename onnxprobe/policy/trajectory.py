@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from onnxprobe.policy.alignment import align
-from onnxprobe.policy.measures import MEASURES, Question
+from onnxprobe.policy.measures import MEASURES
+from onnxprobe.policy.questions import Question
 from onnxprobe.record import Report
 from onnxprobe.record.base import Record
 
