@@ -58,7 +58,7 @@ def tensor(name: str = "relu", **changes: Any) -> TensorRecord:
             ReleaseRecord(noise="0.1", s=0.1, recoverable=Share(low=0.37, high=0.62)),
             ReleaseRecord(noise="int8", s=0.01, recoverable=Share(low=0.995, high=0.999)),
         ],
-        noise_for_5_percent=4.2,
+        noise_for={"0.05": 4.2},
     )
     return record.model_copy(update=changes)
 

@@ -52,6 +52,7 @@ def analyze(
     step: Literal["auto"] | float = "auto",
     prior: Literal["auto", "data", "image", "isotropic"] = "auto",
     noise: Sequence[str | float] = ("0.1", "int8"),
+    targets: Sequence[float] = (0.05,),
     tolerance: float = 1e-3,
     sizes: Mapping[str, int] | None = None,
     images: Mapping[str, Any] | None = None,
@@ -101,6 +102,8 @@ def analyze(
             the first of these that is there.
         noise: Release noise levels: numbers in units of a tensor's RMS, or ``"float32"``,
             ``"float16"``, ``"bfloat16"``, ``"int8"`` for the rounding of that format.
+        targets: Shares of the input's variance, between 0 and 1: the report says how much noise
+            leaves no more than each of them recoverable.
         tolerance: Relative tolerance of the headline rank.
         sizes: Sizes of symbolic dimensions, by name or ``INPUT[AXIS]``.
         images: How pictures become input: ``scale``, ``mean``, ``std``, ``layout``,
@@ -155,6 +158,7 @@ def analyze(
         step=step,
         prior=prior,
         noise=listed("noise", noise, numbers=True),
+        targets=targets,
         tolerance=tolerance,
         sizes=dict(sizes or {}),
         data_limit=data_limit,

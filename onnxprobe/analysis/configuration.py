@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 
 __all__ = [
     "DEFAULT_NOISE",
+    "DEFAULT_TARGETS",
     "MIN_MEMORY_BYTES",
     "Configuration",
     "ImageConfiguration",
     "Limits",
     "default_memory_bytes",
+    "target_key",
 ]
 
 
@@ -25,6 +27,7 @@ _MAX_MEMORY_BYTES = 2**60
 _MAX_COUNT = 2**31 - 1
 _SILENCE_S = 600.0
 DEFAULT_NOISE = ("0.1", "int8")
+DEFAULT_TARGETS = (0.05,)
 _SILENCES = 6
 # Opening a small model on a busy machine takes as long.
 _LEAST_SILENCE_S = 3.0
@@ -41,6 +44,22 @@ def default_memory_bytes() -> int:
     except (AttributeError, OSError, ValueError):
         total = 2**33
     return min(total // 2, 2**33)
+
+
+def target_key(target: float) -> str:
+    """Write a share as the report names it.
+
+    Args:
+        target: The share.
+
+    Returns:
+        Its shortest spelling.
+
+    Example:
+        >>> target_key(0.05), target_key(0.1)
+        ('0.05', '0.1')
+    """
+    return f"{target:.12g}"
 
 
 class ImageConfiguration(BaseModel):
@@ -101,6 +120,7 @@ class Configuration(Limits):
     prior: Literal["auto", "data", "image", "isotropic"] = "auto"
     step: Literal["auto"] | Annotated[FiniteFloat, Field(gt=0)] = "auto"
     noise: tuple[str, ...] = DEFAULT_NOISE
+    targets: tuple[Annotated[FiniteFloat, Field(gt=0, lt=1)], ...] = DEFAULT_TARGETS
     tolerance: float = Field(1e-3, gt=0, lt=1)
     data_limit: int | None = Field(None, ge=2, le=_MAX_COUNT)
     device: Literal["auto", "cuda", "cpu"] = "auto"

@@ -182,6 +182,10 @@ class ActivationAnswer(_Message):
     activations: ActivationRecord
     dof: DofRecord
     attained: list[Attained] = Field(default_factory=list)
+    noise_for: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="By target, the least noise that leaves no more to ridge regression.",
+    )
     classes: ClassRecord | None = None
     rounding: dict[str, float] = Field(
         description="By float format, the mean square of its rounding error."
@@ -222,7 +226,9 @@ class JacobianAnswer(_Message):
     release: dict[str, list[ReleaseRecord]] = Field(
         description="By tensor with this Jacobian: the tensor itself, and its shifts."
     )
-    noise_for_5_percent: dict[str, float | None]
+    noise_for: dict[str, dict[str, float | None]] = Field(
+        description="By tensor and target, the least noise that leaves no more recoverable."
+    )
 
 
 class DerivationAnswer(_Message):

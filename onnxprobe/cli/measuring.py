@@ -27,6 +27,7 @@ def measure(
     options: dict[str, Any],
     noise: Sequence[str] = (),
     together: Sequence[tuple[str, ...]] = (),
+    targets: Sequence[float] = (),
     written: Sequence[Path] = (),
 ) -> Conclusion:
     """Analyse a model.
@@ -36,6 +37,7 @@ def measure(
         options: Those of `analysis_options`, and ``quiet``.
         noise: Levels of release noise that are needed beside those asked for.
         together: Joint releases that are needed beside those asked for.
+        targets: Shares for which enough noise is needed beside those asked for.
         written: Files that are to be written afterwards.
 
     Returns:
@@ -45,7 +47,7 @@ def measure(
     from onnxprobe.cli.progress import progress_bar
 
     options = options | {"together": tuple(dict.fromkeys([*options["together"], *together]))}
-    configuration = _configuration(options, noise)
+    configuration = _configuration(options, noise, targets)
     keep_apart(written, [model, *_given_paths(options)])
     with progress_bar(shown=not options["quiet"]) as progress:
         conclusion = conduct(
@@ -136,7 +138,7 @@ def configured(options: dict[str, Any]) -> Configuration:
     Returns:
         The configuration.
     """
-    return _configuration(options, ())
+    return _configuration(options)
 
 
 def given_data(options: dict[str, Any]) -> Any:  # noqa: ANN401 (a path, or one by input)
@@ -163,9 +165,11 @@ def settle(conclusion: Conclusion, *, delivered: bool, quiet: bool) -> None:
         click.echo("onnxprobe: what is done is kept; go on with --resume", err=True)
 
 
-def _configuration(options: dict[str, Any], noise: Sequence[str]) -> Configuration:
+def _configuration(
+    options: dict[str, Any], noise: Sequence[str] = (), targets: Sequence[float] = ()
+) -> Configuration:
     from onnxprobe.analysis.arguments import configure
-    from onnxprobe.analysis.configuration import DEFAULT_NOISE
+    from onnxprobe.analysis.configuration import DEFAULT_NOISE, DEFAULT_TARGETS
     from onnxprobe.policy.questions import same_noise
 
     levels = options["noise"] or DEFAULT_NOISE
@@ -194,6 +198,7 @@ def _configuration(options: dict[str, Any], noise: Sequence[str]) -> Configurati
         images={name: options[name] for name in pictures if options[name] is not None},
         sizes=dict(options["sizes"]),
         noise=[*levels, *further],
+        targets=tuple(dict.fromkeys([*(options["targets"] or DEFAULT_TARGETS), *targets])),
         allow_links=options["allow_linked_data"],
         data_digest=not options["no_data_digest"],
         **{name: options[name] for name in same},

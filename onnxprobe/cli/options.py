@@ -195,6 +195,15 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "float16, bfloat16 or int8. Repeatable. [default: 0.1 and int8]",
     ),
     click.option(
+        "--target",
+        "targets",
+        type=values.share,
+        metavar="SHARE",
+        multiple=True,
+        help="How much noise leaves at most this share of the input recoverable? 0.05 or 5%. "
+        "Repeatable. [default: 5%]",
+    ),
+    click.option(
         "--device",
         type=click.Choice(["auto", "cuda", "cpu"]),
         default="auto",

@@ -6,7 +6,17 @@ import re
 
 import click
 
-__all__ = ["count", "directions", "named_path", "names", "numbers", "setting", "size", "step"]
+__all__ = [
+    "count",
+    "directions",
+    "named_path",
+    "names",
+    "numbers",
+    "setting",
+    "share",
+    "size",
+    "step",
+]
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -59,6 +69,29 @@ def count(text: str) -> int:
     if number >= 2**63:
         raise click.BadParameter(f"{text!r} is more than anything needs")
     return int(number)
+
+
+def share(text: str) -> float:
+    """Read a share of something.
+
+    Args:
+        text: Such as ``"0.05"`` or ``"5%"``.
+
+    Returns:
+        A number between 0 and 1.
+
+    Raises:
+        BadParameter: If it is none.
+
+    Example:
+        >>> share("0.05"), share("5%")
+        (0.05, 0.05)
+    """
+    match = re.fullmatch(r"\s*(\d*\.?\d+(?:[eE][-+]?\d+)?)\s*(%?)\s*", text, re.ASCII)
+    found = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < found < 1:
+        raise click.BadParameter(f"{text!r} is no share between 0 and 1; write 0.05 or 5%")
+    return found
 
 
 def directions(text: str) -> str | int:

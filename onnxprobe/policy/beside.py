@@ -69,6 +69,7 @@ BESIDE: dict[str, Measure] = {
         _tokens,
         "share of tokens that a reconstruction re-identifies at this release noise",
         needs_noise=True,
+        label="attained by a reconstruction",
     ),
     "intra_class_share": Measure(
         _class_share, "share of the variance within classes (needs labels)"

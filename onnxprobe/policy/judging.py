@@ -143,7 +143,14 @@ def _judge_tensor(report: Report, rule: Rule, tensor: TensorRecord) -> Iterator[
         bounds = rule.max if side == "max" else rule.min
         for measure, limits in bounds.limits.items() if bounds else ():
             for limit in limits:
-                question = Question(report, tensor, limit.noise or "", limit.tolerance or "", side)
+                question = Question(
+                    report,
+                    tensor,
+                    limit.noise or "",
+                    limit.tolerance or "",
+                    limit.target or "",
+                    side,
+                )
                 reading = MEASURES[measure].read(question)
                 verdict = _held(reading, side, limit)
                 yield Finding(
@@ -153,9 +160,11 @@ def _judge_tensor(report: Report, rule: Rule, tensor: TensorRecord) -> Iterator[
                     limit=limit.value,
                     noise=limit.noise,
                     tolerance=limit.tolerance,
+                    target=limit.target,
                     low=reading.low,
                     high=reading.high,
                     verdict=verdict,
+                    label=reading.label or MEASURES[measure].label,
                     reason=reading.reason if verdict == "inconclusive" else "",
                 )
 
@@ -204,7 +213,12 @@ def _compare(finding: Finding, baseline: Report, older: TensorRecord | None) -> 
     if finding.verdict != "fail" or older is None:
         return
     question = Question(
-        baseline, older, finding.noise or "", finding.tolerance or "", finding.bound
+        baseline,
+        older,
+        finding.noise or "",
+        finding.tolerance or "",
+        finding.target or "",
+        finding.bound,
     )
     before = MEASURES[finding.measure].read(question)
     limit = Bound(value=finding.limit)

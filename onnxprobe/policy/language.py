@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from onnxprobe.policy.measures import MEASURES
 
@@ -41,18 +50,20 @@ class Bound(_Part):
         value: The limit.
         noise: Release noise: a number in units of the tensor's RMS, or a format.
         tolerance: Relative tolerance of a rank.
+        target: Share of the input that may be recoverable.
     """
 
     value: FiniteFloat
     noise: str | None = None
     tolerance: str | None = None
+    target: str | None = None
 
     @field_validator("value", mode="before")
     @classmethod
     def _number(cls, value: object) -> object:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
-    @field_validator("noise", "tolerance", mode="before")
+    @field_validator("noise", "tolerance", "target", mode="before")
     @classmethod
     def _text(cls, value: object) -> object:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -65,12 +76,12 @@ class Bound(_Part):
             return noise
         raise ValueError(f"{noise!r} is no release noise: a number above 0 or {_FORMATS_SAID}")
 
-    @field_validator("tolerance")
+    @field_validator("tolerance", "target")
     @classmethod
-    def _is_a_share(cls, tolerance: str | None) -> str | None:
-        if tolerance is None or (_is_positive(tolerance) and float(tolerance) < 1):
-            return tolerance
-        raise ValueError(f"{tolerance!r} is no tolerance: a number between 0 and 1")
+    def _is_a_share(cls, share: str | None, info: ValidationInfo) -> str | None:
+        if share is None or (_is_positive(share) and float(share) < 1):
+            return share
+        raise ValueError(f"{share!r} is no {info.field_name}: a number between 0 and 1")
 
 
 class Bounds(_Part):
@@ -108,6 +119,8 @@ def _bounds(name: str, given: object) -> tuple[Bound, ...]:
             raise ValueError(f"{name} does not depend on noise")
         if bound.tolerance is not None and not measure.takes_tolerance:
             raise ValueError(f"{name} does not depend on a tolerance")
+        if bound.target is not None and not measure.takes_target:
+            raise ValueError(f"{name} does not depend on a target")
         found.append(bound)
     if not found:
         raise ValueError(f"{name} is bounded by nothing")
@@ -229,9 +242,15 @@ class Policy(_Part):
     @property
     def noise(self) -> tuple[str, ...]:
         """The levels of release noise that its rules speak of."""
-        levels: dict[str, None] = {}
+        return tuple(dict.fromkeys(limit.noise for limit in self._limits() if limit.noise))
+
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """The shares for which its rules ask how much noise is enough."""
+        return tuple(dict.fromkeys(float(each.target) for each in self._limits() if each.target))
+
+    def _limits(self) -> Iterator[Bound]:
         for rule in self.rules:
             for bounds in (rule.max, rule.min):
                 for limits in bounds.limits.values() if bounds else ():
-                    levels.update((limit.noise, None) for limit in limits if limit.noise)
-        return tuple(levels)
+                    yield from limits

@@ -15,7 +15,7 @@ from onnxprobe.policy.questions import (
     exactly,
     same_noise,
 )
-from onnxprobe.record import JacobianRecord, Levels, RankLevels, ReleaseRecord, Report
+from onnxprobe.record import JacobianRecord, Label, Levels, RankLevels, ReleaseRecord, Report
 
 __all__ = ["MEASURES", "silence"]
 
@@ -25,6 +25,9 @@ _ReleaseReader: TypeAlias = Callable[[Question, ReleaseRecord], Reading]
 _MORE_DIRECTIONS = "it was seen through some directions only: --directions all tells"
 # Where samples say less than this of others, their covariance is no prior.
 _LEAST_HELD_OUT = 0.5
+_TARGET = "0.05"
+_ATTAINED: Label = "attained by a reconstruction"
+_PREDICTED: Label = "linear-Gaussian prediction"
 _UNMEASURED = "its Jacobian was not measured"
 # By status of a Jacobian, why it tells nothing.
 _SILENT = {
@@ -68,7 +71,7 @@ def _rank_in(unit: Callable[[JacobianRecord], int]) -> Reader:
             return Reading(None, None, f"the report has no rank at this tolerance, but at {known}")
         rank = question.worst(levels) / unit(jacobian)
         if levels.at_least:
-            return Reading(rank, None, _MORE_DIRECTIONS)
+            return Reading(rank, None, _MORE_DIRECTIONS, "certified lower bound")
         return exactly(rank)
 
     return _of_jacobian(read)
@@ -156,10 +159,11 @@ def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
     reason = silence(question)
     # What a reconstruction attains is recoverable, whatever can be predicted.
     if share is None or reason:
-        return Reading(attained, None, reason or UNKNOWN)
+        return Reading(attained, None, reason or UNKNOWN, _ATTAINED)
     attained = attained or 0.0
     found = _founded(question, max(share.low, attained), max(share.high, attained))
-    return found if found.reason else Reading(found.low, found.high, _MORE_DIRECTIONS)
+    label = _ATTAINED if attained > share.low else None
+    return Reading(found.low, found.high, found.reason or _MORE_DIRECTIONS, label)
 
 
 def _of_release(name: str) -> _ReleaseReader:
@@ -169,7 +173,7 @@ def _of_release(name: str) -> _ReleaseReader:
             return exactly(None)
         jacobian = question.tensor.jacobian
         if jacobian is None or not jacobian.complete:
-            return Reading(question.worst(levels), None, _MORE_DIRECTIONS)
+            return Reading(question.worst(levels), None, _MORE_DIRECTIONS, "certified lower bound")
         return _founded(question, question.worst(levels), question.worst(levels))
 
     return read
@@ -202,7 +206,14 @@ def _error_bound(name: str, *, of_prior: bool) -> _ReleaseReader:
 
 
 def _needed_noise(question: Question, _: JacobianRecord) -> Reading:
-    value = question.tensor.noise_for_5_percent
+    known = question.tensor.noise_for
+    target = float(question.target or _TARGET)
+    found = [value for name, value in known.items() if float(name) == target]
+    if not found:
+        return Reading(
+            None, None, f"the report has no noise for a share of {target:g}: --target adds it"
+        )
+    (value,) = found
     if value is None:
         return Reading(None, None, "no noise can be said to be enough: --directions all may tell")
     return _founded(question, value, value)
@@ -214,16 +225,19 @@ MEASURES: dict[str, Measure] = {
         "share of the input's variance that an attacker recovers at this release noise: the larger "
         "of what is predicted and what a reconstruction attained",
         needs_noise=True,
+        label=_PREDICTED,
     ),
     "recoverable_dof": Measure(
         _release(_of_release("recoverable_dof")),
         "directions that stand out of this release noise",
         needs_noise=True,
+        label=_PREDICTED,
     ),
     "bits": Measure(
         _release(_of_release("bits")),
         "bits about the input at this release noise",
         needs_noise=True,
+        label=_PREDICTED,
     ),
     "dfil": Measure(
         _release(_dfil),
@@ -234,20 +248,26 @@ MEASURES: dict[str, Measure] = {
         _release(_error_bound("unbiased_mse", of_prior=False)),
         "lower bound on an unbiased attacker's error at this release noise (use min)",
         needs_noise=True,
+        label="bound",
     ),
     "van_trees_share": Measure(
         _release(_error_bound("van_trees_share", of_prior=True)),
         "lower bound on any attacker's error, per prior variance, at this release noise (use min)",
         needs_noise=True,
+        label="bound",
     ),
     "van_trees_mse": Measure(
         _release(_error_bound("van_trees_mse", of_prior=True)),
         "the same, in source units squared (use min)",
         needs_noise=True,
+        label="bound",
     ),
-    "noise_for_5_percent": Measure(
+    "noise_for": Measure(
         _of_jacobian(_needed_noise),
-        "release noise at which at most 5 % of the input is recoverable",
+        "release noise at which at most a share of the input is recoverable (0.05 if `target` does "
+        "not say another)",
+        takes_target=True,
+        label=_PREDICTED,
     ),
     "rank": Measure(_rank_in(lambda _: 1), "numerical rank of the Jacobian", takes_tolerance=True),
     "rank_share": Measure(

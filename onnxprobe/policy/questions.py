@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from onnxprobe.record import Levels, RankLevels, Report, TensorRecord
+from onnxprobe.record import Label, Levels, RankLevels, Report, TensorRecord
 
 __all__ = ["UNKNOWN", "Measure", "Question", "Reader", "Reading", "exactly", "same_noise"]
 
@@ -22,6 +22,7 @@ class Question:
         tensor: One of its tensors.
         noise: Level of release noise, where it matters.
         tolerance: Of a rank; empty for the report's own.
+        target: Share of the input, where enough noise for one is asked for; empty for 5 %.
         side: Which side a limit is on: the worst sample is the highest for one from above, and the
             lowest for one from below.
     """
@@ -30,6 +31,7 @@ class Question:
     tensor: TensorRecord
     noise: str = ""
     tolerance: str = ""
+    target: str = ""
     side: Literal["max", "min"] = "max"
 
     def worst(self, levels: Levels | RankLevels) -> float:
@@ -52,11 +54,14 @@ class Reading:
         low: The measure is no smaller; ``None`` if nobody knows.
         high: It is no larger; ``None`` if nobody knows.
         reason: What would have to be done to know more.
+        label: What the end is that is nearest to failing a limit from above; ``None`` for what the
+            measure is.
     """
 
     low: float | None
     high: float | None
     reason: str = ""
+    label: Label | None = None
 
 
 Reader: TypeAlias = Callable[[Question], Reading]
@@ -71,12 +76,16 @@ class Measure:
         description: What it is.
         needs_noise: Whether it depends on release noise.
         takes_tolerance: Whether it depends on a tolerance.
+        takes_target: Whether it depends on a share of the input.
+        label: What kind of figure it is.
     """
 
     read: Reader
     description: str
     needs_noise: bool = False
     takes_tolerance: bool = False
+    takes_target: bool = False
+    label: Label = "measured"
 
 
 def same_noise(one: str, other: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from onnxprobe.policy.language import Severity
-from onnxprobe.record import FileRecord
+from onnxprobe.record import FileRecord, Label
 from onnxprobe.record.base import Record
 
 __all__ = ["EXIT_CODES", "Finding", "Judgement", "PolicyRecord", "RuleResult", "Verdict", "worst"]
@@ -49,6 +49,8 @@ class Finding(Record):
     limit: float
     noise: str | None = None
     tolerance: str | None = None
+    target: str | None = None
+    label: Label | None = Field(None, description="What the figure is that decides.")
     low: float | None = Field(None, description="The measure is no smaller.")
     high: float | None = Field(None, description="The measure is no larger.")
     verdict: Verdict

@@ -152,6 +152,11 @@ def _figures(claimed: Report, found: Report) -> list[str]:
                         f"{measure}{at} of {name!r} is {_ends(new.low, new.high)}, not "
                         f"{_ends(mine.low, mine.high)}"
                     )
+        if one.noise_for.keys() != other.noise_for.keys() or not all(
+            _agree(enough, other.noise_for[target], margin)
+            for target, enough in one.noise_for.items()
+        ):
+            problems.append(f"the noise that is enough for {name!r} is not what the report says")
         shares = zip(one.release, other.release, strict=True)
         if not all(_agree(mine.attained, new.attained, margin) for mine, new in shares):
             problems.append(f"what is attained from {name!r} is not what the report says")

@@ -19,6 +19,7 @@ from onnxprobe.record.context import (
     SelfCheckRecord,
     SourceRecord,
 )
+from onnxprobe.record.labels import Label, figure_labels
 from onnxprobe.record.membership import CohortRecord, SeparationRecord, Statistic
 from onnxprobe.record.report import SCHEMA_VERSION, Report
 from onnxprobe.record.rows import Row
@@ -51,6 +52,7 @@ __all__ = [
     "JacobianRecord",
     "JacobianSample",
     "JointRecord",
+    "Label",
     "Levels",
     "ModelRecord",
     "Omission",
@@ -68,4 +70,5 @@ __all__ = [
     "Statistic",
     "Status",
     "TensorRecord",
+    "figure_labels",
 ]

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from onnxprobe.record.base import Record
+from onnxprobe.record.labels import Measured
 
 __all__ = ["CohortRecord", "SeparationRecord", "Statistic"]
 
@@ -29,15 +30,17 @@ class SeparationRecord(Record):
     """How well an untrained statistic of a tensor tells members from non-members."""
 
     statistic: Statistic
-    auc: float = Field(
+    auc: Measured[float] = Field(
         ge=0,
         le=1,
         description="Probability that a member has the lower value (for typicality: that it stands "
         "out less), ties counting half: 0.5 tells nothing, 0 and 1 tell everything.",
     )
-    low: float = Field(ge=0, le=1, description="Lower end of its 95 % bootstrap interval.")
-    high: float = Field(ge=0, le=1, description="Upper end.")
-    tpr_at_1_percent_fpr: float | None = Field(
+    low: Measured[float] = Field(
+        ge=0, le=1, description="Lower end of its 95 % bootstrap interval."
+    )
+    high: Measured[float] = Field(ge=0, le=1, description="Upper end.")
+    tpr_at_1_percent_fpr: Measured[float | None] = Field(
         description="Share of the members found where 1 % of the non-members are taken for some; "
         "null with fewer than 100 non-members."
     )

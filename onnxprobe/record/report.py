@@ -19,6 +19,7 @@ from onnxprobe.record.context import (
     SelfCheckRecord,
     SourceRecord,
 )
+from onnxprobe.record.labels import Label, figure_labels
 from onnxprobe.record.membership import CohortRecord
 from onnxprobe.record.rows import Row, tensor_row
 from onnxprobe.record.tensor import JointRecord, TensorRecord
@@ -43,6 +44,11 @@ class Report(Record):
     )
     membership: CohortRecord | None = Field(
         None, description="Null where membership was not measured: that says nothing of it."
+    )
+    figures: dict[str, Label] = Field(
+        default_factory=lambda: figure_labels(TensorRecord),
+        description="What each figure of a tensor is, by its dotted name; those that a tensor "
+        "lists under `lower_bounds` are certified lower bounds there.",
     )
     coverage: Coverage
     graph: dict[str, list[str]] = Field(

@@ -70,7 +70,8 @@ def tensor_row(tensor: TensorRecord) -> Row:
         row[f"bits_at_{release.noise}"] = _median(release.bits)
         row[f"van_trees_mse_at_{release.noise}"] = release.van_trees_mse
         row[f"dfil_at_{release.noise}"] = _median(release.dfil)
-    row["noise_for_5_percent"] = tensor.noise_for_5_percent
+    for target, enough in tensor.noise_for.items():
+        row[f"noise_for_{target}"] = enough
     row["intra_class_radius"] = tensor.classes.radius if tensor.classes else None
     row["intra_class_share"] = tensor.classes.share if tensor.classes else None
     for each in tensor.membership:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from onnxprobe.record.base import Record, Status
+from onnxprobe.record.labels import Attained, Bounding, Measured, Predicted
 from onnxprobe.record.membership import SeparationRecord
 
 __all__ = [
@@ -58,12 +59,14 @@ class JacobianSample(Record):
     sample: int
     status: Status
     spectrum: SpectrumRecord | None = None
-    rank: int | None = None
-    resolved: int | None = Field(None, description="Singular values above the noise floor.")
-    rank_at_rounding: int | None = Field(
+    rank: Measured[int | None] = None
+    resolved: Measured[int | None] = Field(
+        None, description="Singular values above the noise floor."
+    )
+    rank_at_rounding: Measured[int | None] = Field(
         None, description="Singular values above the unit rounding of the largest."
     )
-    frobenius: list[float] | None = Field(
+    frobenius: Measured[list[float] | None] = Field(
         None, description="Frobenius norm: lower end, estimate, upper end."
     )
 
@@ -89,9 +92,9 @@ class JacobianRecord(Record):
     complete: bool = Field(description="Whether the directions span the source.")
     directions: int
     status: Status
-    rank: RankLevels | None = Field(None, description="Rank at the default tolerance.")
-    rank_at: dict[str, RankLevels] = Field(default_factory=dict)
-    share: float | None = Field(None, description="Median rank relative to `inputs`.")
+    rank: Measured[RankLevels | None] = Field(None, description="Rank at the default tolerance.")
+    rank_at: Measured[dict[str, RankLevels]] = Field(default_factory=dict)
+    share: Measured[float | None] = Field(None, description="Median rank relative to `inputs`.")
     resolved: bool = Field(
         False,
         description="Random directions, rank below their number with a gap of at least 10 above "
@@ -102,13 +105,15 @@ class JacobianRecord(Record):
         description="Measures below that say nothing of the whole Jacobian, because it was seen "
         "through fewer directions than the source has.",
     )
-    stable_rank: Levels | None = None
-    effective_rank: Levels | None = None
-    participation_ratio: Levels | None = None
-    energy_95: Levels | None = None
-    energy_99: Levels | None = None
+    stable_rank: Measured[Levels | None] = None
+    effective_rank: Measured[Levels | None] = None
+    participation_ratio: Measured[Levels | None] = None
+    energy_95: Measured[Levels | None] = None
+    energy_99: Measured[Levels | None] = None
     step: float | None = Field(None, description="Finite-difference step, in source units.")
-    noise_floor: Levels | None = Field(None, description="Absolute, in units of `spectrum`.")
+    noise_floor: Measured[Levels | None] = Field(
+        None, description="Absolute, in units of `spectrum`."
+    )
     noise_model: Literal["shaken values", "path length", "two steps"] | None = Field(
         None,
         description="Where the floor comes from. `shaken values`: how far exact derivatives move "
@@ -117,7 +122,7 @@ class JacobianRecord(Record):
         "the number of operators, where the graph of the former did not run. `two "
         "steps`: how far finite differences with two steps are from each other.",
     )
-    function_noise: float | None = Field(
+    function_noise: Measured[float | None] = Field(
         None, description="Noise of an element of the tensor, relative to its RMS."
     )
     samples: list[JacobianSample] = Field(default_factory=list)
@@ -126,19 +131,23 @@ class JacobianRecord(Record):
 class DofRecord(Record):
     """Degrees of freedom of a tensor over the samples."""
 
-    value: float | None = Field(
+    value: Measured[float | None] = Field(
         description="Effective rank of the activation covariance: exp of the entropy of its "
         "normalised eigenvalues."
     )
     ceiling: int = Field(description="min(samples − 1, elements): no linear estimate exceeds it.")
-    share: float | None = Field(description="Relative to the source's value; may exceed 1.")
+    share: Measured[float | None] = Field(
+        description="Relative to the source's value; may exceed 1."
+    )
     status: Status
     samples: int
-    participation_ratio: float | None = None
-    energy_95: int | None = None
-    energy_99: int | None = None
-    rank: int | None = Field(None, description="Covariance rank at the default tolerance.")
-    two_nn: float | None = Field(None, description="Nonlinear intrinsic dimension.")
+    participation_ratio: Measured[float | None] = None
+    energy_95: Measured[int | None] = None
+    energy_99: Measured[int | None] = None
+    rank: Measured[int | None] = Field(
+        None, description="Covariance rank at the default tolerance."
+    )
+    two_nn: Measured[float | None] = Field(None, description="Nonlinear intrinsic dimension.")
     spectrum: SpectrumRecord | None = None
 
 
@@ -154,18 +163,18 @@ class ReleaseRecord(Record):
 
     noise: str = Field(description="As asked for: a number or a format.")
     s: float | None = Field(description="Standard deviation relative to the tensor's RMS.")
-    recoverable: Share | None = Field(
+    recoverable: Predicted[Share | None] = Field(
         None, description="Share of the source's variance, at the sample where it is largest."
     )
-    recoverable_median: Share | None = Field(
+    recoverable_median: Predicted[Share | None] = Field(
         None, description="The same over the samples with Jacobians: the median of either end."
     )
-    attained: float | None = Field(
+    attained: Attained[float | None] = Field(
         None,
         description="Share of the source's variance that ridge regression from the noisy tensor "
         "recovers of samples that it has not seen: a floor, attained by a closed formula.",
     )
-    tokens_reidentified: float | None = Field(
+    tokens_reidentified: Attained[float | None] = Field(
         None,
         ge=0,
         le=1,
@@ -173,16 +182,18 @@ class ReleaseRecord(Record):
         "embedding is the nearest to what ridge regression makes of the noisy tensor, among those "
         "of the whole vocabulary.",
     )
-    recoverable_dof: Levels | None = None
-    bits: Levels | None = None
-    van_trees_mse: float | None = Field(
+    recoverable_dof: Predicted[Levels | None] = None
+    bits: Predicted[Levels | None] = None
+    van_trees_mse: Bounding[float | None] = Field(
         None,
         description="Lower bound on any attacker's mean squared error per source coordinate, in "
         "source units squared, if sources are Gaussian with the prior's covariance.",
     )
-    van_trees_share: float | None = Field(None, description="The same, per prior variance.")
-    dfil: Levels | None = None
-    unbiased_mse: float | None = Field(
+    van_trees_share: Bounding[float | None] = Field(
+        None, description="The same, per prior variance."
+    )
+    dfil: Measured[Levels | None] = None
+    unbiased_mse: Bounding[float | None] = Field(
         None, description="Lower bound on an unbiased attacker's error, at the worst sample."
     )
 
@@ -190,8 +201,8 @@ class ReleaseRecord(Record):
 class ActivationRecord(Record):
     """The tensor's values over the samples."""
 
-    rms: float | None
-    max_abs: float | None
+    rms: Measured[float | None]
+    max_abs: Measured[float | None]
     non_finite: int
 
 
@@ -199,11 +210,13 @@ class ClassRecord(Record):
     """How tightly the tensor's values of a class lie together."""
 
     classes: int = Field(description="Classes with at least 2 samples.")
-    radius: float = Field(
+    radius: Measured[float] = Field(
         description="Intra-class mean-squared radius: mean squared distance of a sample from the "
         "mean of its class, over all of those, per element, in units of the tensor squared."
     )
-    share: float | None = Field(description="The same, relative to the tensor's total variance.")
+    share: Measured[float | None] = Field(
+        description="The same, relative to the tensor's total variance."
+    )
 
 
 class TensorRecord(Record):
@@ -220,12 +233,20 @@ class TensorRecord(Record):
     shares_with: str | None = Field(
         None, description="The tensor measured in its place: same values, moved at most."
     )
+    lower_bounds: list[str] = Field(
+        default_factory=list,
+        description="Figures, by dotted name, that are certified lower bounds here: the Jacobian "
+        "was seen through fewer directions than the source has.",
+    )
     activations: ActivationRecord | None = None
     dof: DofRecord | None = None
     jacobian: JacobianRecord | None = None
     release: list[ReleaseRecord] = Field(default_factory=list)
-    noise_for_5_percent: float | None = Field(
-        None, description="Smallest s at which no more than 5 % of the source is recoverable."
+    noise_for: Predicted[dict[str, float | None]] = Field(
+        default_factory=dict,
+        description="By share of the source's variance, the smallest s at which no more than that "
+        "is recoverable, neither by prediction at the worst sample nor by the reconstruction that "
+        "was tried; null if no noise can be said to be enough.",
     )
     classes: ClassRecord | None = Field(None, description="Null without labels.")
     membership: list[SeparationRecord] = Field(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from onnxprobe.record import Report, SeparationRecord, Statistic, TensorRecord
-from onnxprobe.report.text import percent, printable, shortened
+from onnxprobe.report.text import percent, printable, shortened, significant
 
 __all__ = ["print_beside"]
 
@@ -20,6 +20,8 @@ _STATISTICS: tuple[tuple[Statistic, str], ...] = (
     ("Jacobian effective rank", "effective rank"),
 )
 _NOTHING = "–"
+# What is asked for without saying so.
+_DEFAULT_TARGETS = [0.05]
 
 _Column = tuple[str, Callable[[TensorRecord], str]]
 
@@ -39,6 +41,12 @@ def print_beside(report: Report, console: Console, *, verbose: bool = False) -> 
 
 
 def _blocks(report: Report, *, verbose: bool) -> Iterator[tuple[str, Sequence[_Column]]]:
+    targets = [float(each) for each in report.run.configuration.get("targets", [])]
+    if targets and (verbose or targets != _DEFAULT_TARGETS):
+        yield (
+            "Release noise, in units of a tensor's RMS, that leaves at most so much recoverable:",
+            [(f"{100 * target:g}%", _enough(target)) for target in targets],
+        )
     source = report.source
     if source is not None and source.tokens:
         noises = [str(text) for text in report.run.configuration.get("noise", [])]
@@ -71,6 +79,14 @@ def _table(report: Report, columns: Sequence[_Column], *, full: bool) -> Table:
         cells = (Text(read(tensor)) for _, read in columns)
         table.add_row(Text(name if full else shortened(name, _NAME_WIDTH)), *cells)
     return table
+
+
+def _enough(target: float) -> Callable[[TensorRecord], str]:
+    def read(tensor: TensorRecord) -> str:
+        known = [value for name, value in tensor.noise_for.items() if float(name) == target]
+        return significant(known[0]) if known and known[0] is not None else _NOTHING
+
+    return read
 
 
 def _tokens(noise: str) -> Callable[[TensorRecord], str]:

@@ -94,8 +94,13 @@ def finding_text(finding: Finding, width: int = 10_000) -> str:
     at = f" at noise {finding.noise}" if finding.noise else ""
     if finding.tolerance:
         at += f" at tolerance {finding.tolerance}"
+    if finding.target:
+        at += f" for a share of {finding.target}"
     side = "at most" if finding.bound == "max" else "at least"
-    parts = [f"{name}: {finding.measure}{at} {_value(finding)}, {side} {finding.limit:g} allowed"]
+    kind = "" if finding.label in {None, "measured"} else f" ({finding.label})"
+    parts = [
+        f"{name}: {finding.measure}{at} {_value(finding)}{kind}, {side} {finding.limit:g} allowed"
+    ]
     if finding.reason:
         parts.append(finding.reason)
     if finding.known:

@@ -1,6 +1,6 @@
 """What a spectrum means: recoverability, bounds on attackers, release noise."""
 
-from onnxprobe.risk.attained import FOLDS, MAX_SAMPLES, RidgeFloor, held_out_weights, ridge_floor
+from onnxprobe.risk.attained import FOLDS, MAX_SAMPLES, RidgeAttack, RidgeFloor, ridge_attack
 from onnxprobe.risk.bounds import (
     Estimate,
     dfil,
@@ -48,6 +48,7 @@ __all__ = [
     "NumberFormat",
     "Range",
     "ReleaseNoise",
+    "RidgeAttack",
     "RidgeFloor",
     "Separation",
     "bits",
@@ -56,7 +57,6 @@ __all__ = [
     "equivalent_noise",
     "float_noise",
     "frobenius_interval",
-    "held_out_weights",
     "int8_noise",
     "leverages",
     "nearest_rows",
@@ -65,7 +65,7 @@ __all__ = [
     "reconstruct_positions",
     "recoverability",
     "recoverable_dof",
-    "ridge_floor",
+    "ridge_attack",
     "rounding_moment",
     "separation",
     "sigma_bound",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,16 +16,19 @@ from onnxprobe.types import Floats
 
 _Mask: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["FOLDS", "MAX_SAMPLES", "RidgeFloor", "held_out_weights", "ridge_floor"]
+__all__ = ["FOLDS", "MAX_SAMPLES", "RidgeAttack", "RidgeFloor", "ridge_attack"]
 
 #: Parts that the samples are divided into; each is reconstructed from what the others teach.
 FOLDS = 4
 #: More samples than these are left aside: the cost grows with their cube.
 MAX_SAMPLES = 512
-#: Fewer teach nothing.
+# Fewer teach nothing.
 _MIN_SAMPLES = 2 * FOLDS
-#: Penalties that are tried, in units of the activations' variance over all elements.
+# Penalties that are tried, in units of the activations' variance over all elements.
 _PENALTIES = tuple(10.0**power for power in range(-9, 3))
+# Variances between which the least sufficient one is looked for, relative to the activations'.
+_LEAST, _MOST, _PER_DECADE = -12, 12, 4
+_BISECTIONS = 40
 
 
 @dataclass(frozen=True)
@@ -43,137 +47,193 @@ class RidgeFloor:
     samples: int
 
 
-def ridge_floor(
-    activations: Floats, inputs: Floats, noise_variances: Sequence[float]
-) -> RidgeFloor | None:
-    """Reconstruct inputs from activations by ridge regression, cross-validated.
+@dataclass(frozen=True)
+class _Fold:
+    """What was learnt from all samples but some.
+
+    Attributes:
+        held_out: Which are reconstructed, shape (N,).
+        values: Eigenvalues of the training samples' centred Gram matrix, shape (r,).
+        vectors: Its eigenvectors, shape (n, r).
+        cross: Inner products with the held-out samples in that basis, shape (r, N − n).
+        scale: Mean variance of the activations over the training samples.
+        errors: Squared error without noise, by penalty.
+        norms: What a unit variance of noise adds to it, by penalty.
+        total: The variance that there is to explain.
+    """
+
+    held_out: _Mask
+    values: Floats
+    vectors: Floats
+    cross: Floats
+    scale: float
+    errors: Floats
+    norms: Floats
+    total: float
+
+
+class RidgeAttack:
+    """Ridge regression from activations to inputs, trained and ready to be tried at any noise.
+
+    Args:
+        folds: What was learnt from the samples outside each part.
+        samples: How many there are in all.
+    """
+
+    def __init__(self, folds: Sequence[_Fold], samples: int) -> None:
+        self._folds = folds
+        self._samples = samples
+        self._total = sum(fold.total for fold in folds)
+
+    def floor(self, noise_variances: Sequence[float]) -> RidgeFloor:
+        """Say what is attained at some levels of noise.
+
+        The penalty of a fold is the best one on the other folds, so that no sample chooses its
+        own. The noise enters by its expectation and not as a draw: the attacker attains it on
+        average.
+
+        Args:
+            noise_variances: Variance of the noise on each element of the tensor, per level.
+
+        Returns:
+            The attained floor.
+
+        Raises:
+            ValueError: If a variance is negative.
+        """
+        if any(not variance >= 0 for variance in noise_variances):
+            raise ValueError(f"a variance is not negative, got {list(noise_variances)}")
+        found = [self._attained(variance) for variance in noise_variances]
+        # Who gets little noise can add more: no level attains less than a noisier one.
+        shares = [
+            max(
+                share
+                for (share, _), other in zip(found, noise_variances, strict=True)
+                if other >= variance
+            )
+            for variance in noise_variances
+        ]
+        chosen = [tuple(_PENALTIES[pick] for pick in picks) for _, picks in found]
+        return RidgeFloor(tuple(shares), tuple(chosen), self._samples)
+
+    def least_variance(self, target: float) -> float:
+        """Find how much noise leaves no more than a target share.
+
+        Args:
+            target: The share of the inputs' variance, in (0, 1).
+
+        Returns:
+            The least variance of noise from which on no more is attained, never too small by
+            rounding; 0 if none is needed.
+
+        Raises:
+            ValueError: If the target is no share.
+        """
+        if not 0 < target < 1:
+            raise ValueError(f"a target share lies between 0 and 1, got {target}")
+        scale = max(fold.scale for fold in self._folds)
+        if scale == 0:
+            return 0.0
+        grid = scale * 10.0 ** np.arange(_LEAST, _MOST, 1 / _PER_DECADE)
+        above = [place for place, each in enumerate(grid) if self._attained(each)[0] > target]
+        if not above:
+            return 0.0 if self._attained(0.0)[0] <= target else float(grid[0])
+        low, high = float(grid[above[-1]]), float(grid[min(above[-1] + 1, len(grid) - 1)])
+        for _ in range(_BISECTIONS):
+            middle = math.sqrt(low * high)
+            if self._attained(middle)[0] > target:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def weights(self, penalties: Sequence[float], noise_variance: float, seed: int = 0) -> Floats:
+        """Write every sample's reconstruction as a combination of samples of the other parts.
+
+        That is what `floor` scores, with the noise drawn: inner products of a noisy tensor with
+        the training samples are off by a Gaussian vector whose covariance is τ² times their Gram
+        matrix, so that the noise itself, as large as the tensor, is never drawn.
+
+        Args:
+            penalties: The penalty of each part, as `floor` chose it.
+            noise_variance: Variance τ² of the noise on each element of the tensor.
+            seed: Of the noise.
+
+        Returns:
+            W, shape (N, N): with the inputs X in rows, ``W X`` are the reconstructions. A row sums
+            to 1 and is zero at samples of its own part.
+
+        Raises:
+            ValueError: If there is not one penalty per part.
+        """
+        if len(penalties) != FOLDS:
+            raise ValueError(f"there are {FOLDS} parts, and {len(penalties)} penalties")
+        rng = np.random.default_rng(seed)
+        found: Floats = np.zeros((self._samples, self._samples))
+        for fold, penalty in zip(self._folds, penalties, strict=True):
+            train = len(fold.vectors)
+            noise = np.sqrt(fold.values[:, None] * noise_variance)
+            seen = fold.cross + noise * rng.standard_normal(fold.cross.shape)
+            shrunk = seen / (fold.values + penalty * fold.scale)[:, None]
+            own = (fold.vectors @ shrunk).T
+            # Deviations from the mean of the training samples, and that mean.
+            own += (1 - own.sum(axis=1, keepdims=True)) / train
+            found[np.ix_(fold.held_out, ~fold.held_out)] = own
+        return found
+
+    def _attained(self, variance: float) -> tuple[float, list[int]]:
+        errors = np.array([fold.errors + variance * fold.norms for fold in self._folds])
+        picks = [
+            int(np.argmin(np.delete(errors, fold, axis=0).sum(axis=0))) for fold in range(FOLDS)
+        ]
+        error = sum(errors[fold, pick] for fold, pick in enumerate(picks))
+        return min(1.0, max(0.0, 1 - float(error) / self._total)), picks
+
+
+def ridge_attack(activations: Floats, inputs: Floats) -> RidgeAttack | None:
+    """Learn to reconstruct inputs from activations by ridge regression, cross-validated.
 
     Ridge regression and its errors depend on activations and inputs through their Gram matrices
     alone, so neither is ever held: with ``K`` of the training samples and penalty λ the attacker
     predicts ``x̂ = X·(K + λI)⁻¹·k(z)``. Noise ``e`` of variance τ² on every element of a released
     tensor adds ``τ²·‖W‖²_F`` to the expected squared error, where ``W`` is the linear map: in the
     eigenbasis of K, with eigenvalues s and the inputs' Gram matrix G, ``Σ s·G_ii/(s + λ)²``.
-    That is an expectation over the noise and not a draw: the attacker attains it on average.
-
-    The penalty of a fold is the best one on the other folds, so that no sample chooses its own.
 
     Args:
         activations: Gram matrix of the activations, shape (N, N): inner products of any two
             samples, from any common origin.
         inputs: Gram matrix of the inputs, shape (N, N).
-        noise_variances: Variance of the noise on each element of the tensor, per level.
 
     Returns:
-        The attained floor; ``None`` if there are fewer than 8 samples, the inputs do not vary, or
-        an eigensystem cannot be computed.
+        The attack; ``None`` if there are fewer than 8 samples, the inputs do not vary, or an
+        eigensystem cannot be computed.
 
     Raises:
-        ValueError: If a matrix is not finite, or a variance negative.
+        ValueError: If a matrix is not finite.
 
     Source:
         Hoerl & Kennard 1970; Saunders, Gammerman & Vovk 1998 for the dual form.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(64, 3))
-        >>> [round(r2, 3) for r2 in ridge_floor(x @ x.T, x @ x.T, [0.0, 1e6]).r2]
+        >>> [round(r2, 3) for r2 in ridge_attack(x @ x.T, x @ x.T).floor([0.0, 1e6]).r2]
         [1.0, 0.0]
     """
     (count, _) = axes(activations, "N N", of="activations")
     axes(inputs, "N N", of="inputs", N=count)
     if not (np.isfinite(activations).all() and np.isfinite(inputs).all()):
         raise ValueError("Gram matrices must be finite")
-    if any(not variance >= 0 for variance in noise_variances):
-        raise ValueError(f"a variance is not negative, got {list(noise_variances)}")
     if count < _MIN_SAMPLES:
         return None
     # Samples that follow each other are often alike: every fold gets some of each kind.
-    folds = [np.arange(count) % FOLDS == fold for fold in range(FOLDS)]
-    scored = [each for fold in folds if (each := _score(activations, inputs, fold)) is not None]
-    total = sum(fold.total for fold in scored)
-    if len(scored) < FOLDS or not total > 0:
+    parts = [np.arange(count) % FOLDS == fold for fold in range(FOLDS)]
+    learnt = [each for part in parts if (each := _learn(activations, inputs, part)) is not None]
+    if len(learnt) < FOLDS or not sum(fold.total for fold in learnt) > 0:
         return None
-    shares, chosen = [], []
-    for variance in noise_variances:
-        errors = np.array([fold.errors + variance * fold.norms for fold in scored])
-        picks = [
-            int(np.argmin(np.delete(errors, fold, axis=0).sum(axis=0))) for fold in range(FOLDS)
-        ]
-        error = sum(errors[fold, pick] for fold, pick in enumerate(picks))
-        shares.append(min(1.0, max(0.0, 1 - float(error) / total)))
-        chosen.append(tuple(_PENALTIES[pick] for pick in picks))
-    # Who gets little noise can add more: no level attains less than a noisier one.
-    for place in sorted(range(len(shares)), key=lambda each: -noise_variances[each]):
-        louder = [
-            share
-            for share, variance in zip(shares, noise_variances, strict=True)
-            if variance >= noise_variances[place]
-        ]
-        shares[place] = max(louder)
-    return RidgeFloor(tuple(shares), tuple(chosen), count)
+    return RidgeAttack(learnt, count)
 
 
-def held_out_weights(
-    activations: Floats, penalties: Sequence[float], noise_variance: float, seed: int = 0
-) -> Floats:
-    """Write every sample's reconstruction as a combination of samples of the other parts.
-
-    That is what `ridge_floor` scores, with the noise drawn: inner products of a noisy tensor with
-    the training samples are off by a Gaussian vector whose covariance is τ² times their Gram
-    matrix, so that the noise itself, as large as the tensor, is never drawn.
-
-    Args:
-        activations: Gram matrix of the activations, shape (N, N).
-        penalties: The penalty of each part, as `ridge_floor` chose it.
-        noise_variance: Variance τ² of the noise on each element of the tensor.
-        seed: Of the noise.
-
-    Returns:
-        W, shape (N, N): with the inputs X in rows, ``W X`` are the reconstructions. A row sums to 1
-        and is zero at samples of its own part.
-
-    Raises:
-        ValueError: If there is not one penalty per part.
-
-    Example:
-        >>> x = np.random.default_rng(0).normal(size=(64, 3))
-        >>> weights = held_out_weights(x @ x.T, [1e-9] * 4, 0.0)
-        >>> float(np.abs(weights @ x - x).max().round(6))
-        0.0
-    """
-    count, _ = axes(activations, "N N", of="activations")
-    if len(penalties) != FOLDS:
-        raise ValueError(f"there are {FOLDS} parts, and {len(penalties)} penalties")
-    rng = np.random.default_rng(seed)
-    weights: Floats = np.zeros((count, count))
-    for fold, penalty in enumerate(penalties):
-        held_out = np.arange(count) % FOLDS == fold
-        train = int((~held_out).sum())
-        kernel, cross, _ = _centred(activations, held_out)
-        own: Floats = np.zeros((count - train, train))
-        system = eigensystem(kernel)
-        if system is not None:
-            kept = system.values > len(kernel) * np.finfo(float).eps * system.values[0]
-            values, vectors = system.values[kept], system.vectors[:, kept]
-            noise = np.sqrt(values[:, None] * noise_variance)
-            seen = vectors.T @ cross + noise * rng.standard_normal((len(values), count - train))
-            scale = float(values.sum()) / len(kernel)
-            own = (vectors @ (seen / (values + penalty * scale)[:, None])).T
-        # Deviations from the mean of the training samples, and that mean.
-        own += (1 - own.sum(axis=1, keepdims=True)) / train
-        weights[np.ix_(held_out, ~held_out)] = own
-    return weights
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """A fold: squared error and noise gain per penalty, and the variance there is to explain."""
-
-    errors: Floats
-    norms: Floats
-    total: float
-
-
-def _score(activations: Floats, inputs: Floats, held_out: _Mask) -> _Scores | None:
+def _learn(activations: Floats, inputs: Floats, held_out: _Mask) -> _Fold | None:
     """Train on all samples but some, and reconstruct those; ``None`` if LAPACK cannot."""
     kernel, cross, _ = _centred(activations, held_out)
     target, target_cross, target_own = _centred(inputs, held_out)
@@ -185,20 +245,18 @@ def _score(activations: Floats, inputs: Floats, held_out: _Mask) -> _Scores | No
     # What is left is rounding; divided by a small penalty it would look like a signal.
     kept = values > len(kernel) * np.finfo(float).eps * values[0]
     values, vectors = values[kept], vectors[:, kept]
-    if not len(values):
-        # A tensor that does not vary teaches the mean.
-        return _Scores(np.full(len(_PENALTIES), total), np.zeros(len(_PENALTIES)), total)
     cross, target_cross = vectors.T @ cross, vectors.T @ target_cross
     target = vectors.T @ target @ vectors
     scale = float(values.sum()) / len(kernel)
     errors, norms = np.empty((2, len(_PENALTIES)))
     for place, penalty in enumerate(_PENALTIES):
+        # A tensor that does not vary has no values here, and teaches the mean.
         shrunk = 1 / (values + penalty * scale)
         weights = cross * shrunk[:, None]
         explained = np.sum(weights * (2 * target_cross - target @ weights))
         errors[place] = total - float(explained)
         norms[place] = count * float(np.sum(values * shrunk**2 * np.diagonal(target)))
-    return _Scores(errors, norms, total)
+    return _Fold(held_out, values, vectors, cross, scale, errors, norms, total)
 
 
 def _centred(gram: Floats, held_out: _Mask) -> tuple[Floats, Floats, Floats]:

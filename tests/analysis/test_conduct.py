@@ -106,6 +106,27 @@ def test_recoverability_is_told_at_the_worst_sample_and_at_the_median() -> None:
     assert release.recoverable_median.high == pytest.approx(np.median(truth), abs=1e-3)
 
 
+def test_enough_noise_is_enough_for_prediction_and_reconstruction() -> None:
+    data = normal(120, 12) * np.geomspace(1, 0.1, 12).astype(np.float32)
+    targets = [0.3, 0.02]
+    made = networks.linear(rank=12)
+    found = {each.name: each for each in analyse(made, data, targets=targets).tensors}
+    for name in ("y", "z"):
+        assert list(found[name].noise_for) == ["0.3", "0.02"]
+        for target, enough in found[name].noise_for.items():
+            assert enough is not None
+
+            def recovered(s: float, name: str = name) -> float:
+                again = {each.name: each for each in analyse(made, data, noise=[s]).tensors}
+                (release,) = again[name].release
+                assert release.recoverable is not None
+                assert release.attained is not None
+                return max(release.recoverable.high, release.attained)
+
+            assert recovered(enough) <= float(target) + 1e-6
+            assert recovered(enough / 1.02) > float(target)
+
+
 def test_recoverability_is_that_of_the_linear_gaussian_posterior() -> None:
     data = normal(300, 12)
     (tensor, *_) = analyse(networks.linear(rank=12), data, noise=["0.5"], data_limit=300).tensors
@@ -122,7 +143,7 @@ def test_recoverability_is_that_of_the_linear_gaussian_posterior() -> None:
     assert release.recoverable.low == pytest.approx(truth, abs=0.01)
     # One Jacobian for all samples: the mean differs by the noise floors alone.
     assert release.van_trees_share == pytest.approx(1 - release.recoverable.high, abs=1e-4)
-    enough = tensor.noise_for_5_percent
+    enough = tensor.noise_for["0.05"]
     assert enough is not None
     again = analyse(networks.linear(rank=12), data, noise=[enough], data_limit=300).tensors[0]
     assert again.release[0].recoverable is not None

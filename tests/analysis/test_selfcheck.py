@@ -81,7 +81,7 @@ def _answer(name: str, size: int, resolved: int, rank: int, *, complete: bool) -
         method="forward mode", inputs=8, outputs=size, complete=complete, directions=8, status="ok",
         samples=[sample],
     )  # fmt: skip
-    return JacobianAnswer(name=name, jacobian=record, release={}, noise_for_5_percent={})
+    return JacobianAnswer(name=name, jacobian=record, release={}, noise_for={})
 
 
 def _findings(

@@ -180,7 +180,7 @@ def test_a_report_cannot_choose_how_it_is_judged() -> None:
     doctored: dict[str, dict[str, Any]] = {
         "a floor": {"tensors": [_changed("relu", noise_floor=floor, rank=few)]},
         "a release": {"tensors": [tensor(release=share)]},
-        "a bound": {"tensors": [tensor(noise_for_5_percent=1e-6)]},
+        "a bound": {"tensors": [tensor(noise_for={"0.05": 1e-6})]},
         "a status": {"tensors": [tensor(status="at least")]},
         "a joint release": {"together": [joint]},
         "no joint release": {"together": []},

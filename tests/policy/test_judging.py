@@ -129,7 +129,7 @@ def test_a_weak_prior_never_passes_a_rule(kind: str, assumed: bool, advice: str)
 )
 def test_a_jacobian_that_tells_nothing_passes_nothing(status: str) -> None:
     found = whole(changed("a", status=status))
-    for measure in ("rank", "rank_share", "noise_for_5_percent"):
+    for measure in ("rank", "rank_share", "noise_for"):
         assert verdict(found, {"max": {measure: 1000}}) == "inconclusive"
     without = whole(tensor("a", jacobian=None))
     assert verdict(without, {"max": {"rank": 1000}}) == "inconclusive"
@@ -143,10 +143,10 @@ def test_what_is_not_comparable_is_inconclusive() -> None:
 
 
 def test_no_noise_is_enough_is_inconclusive() -> None:
-    rule = {"max": {"noise_for_5_percent": 100}}
-    assert verdict(whole(tensor(noise_for_5_percent=None)), rule) == "inconclusive"
+    rule = {"max": {"noise_for": 100}}
+    assert verdict(whole(tensor(noise_for={"0.05": None})), rule) == "inconclusive"
     assert verdict(whole(tensor()), rule) == "pass"
-    assert verdict(whole(tensor()), {"max": {"noise_for_5_percent": 4}}) == "fail"
+    assert verdict(whole(tensor()), {"max": {"noise_for": 4}}) == "fail"
 
 
 def test_error_bounds_are_bounded_from_below() -> None:
@@ -340,3 +340,48 @@ def test_every_measure_can_be_read_of_any_tensor() -> None:
                 assert verdict(whole(made), {side: {name: bound}}) in {
                     "pass", "fail", "inconclusive",
                 }  # fmt: skip
+
+
+def test_enough_noise_is_bounded_for_a_target() -> None:
+    found = whole(tensor(noise_for={"0.05": 4.2, "0.01": 9.0}))
+
+    def rule(value: float, **target: float) -> dict[str, Any]:
+        return {"max": {"noise_for": {"value": value, **target}}}
+
+    assert verdict(found, rule(4.2)) == "pass"
+    assert verdict(found, rule(8.9, target=0.01)) == "fail"
+    assert verdict(found, rule(9, target=1e-2)) == "pass"
+    assert verdict(found, rule(9, target=0.2)) == "inconclusive"
+
+
+def test_what_a_policy_speaks_of_is_asked_for() -> None:
+    spoken = policy({
+        "max": {"noise_for": [{"target": 0.2, "value": 1}, {"target": 0.01, "value": 2}, 3.0]},
+        "min": {"van_trees_share": {"noise": 0.3, "value": 0.1}},
+    })
+    assert spoken.policy.targets == (0.2, 0.01)
+    assert spoken.policy.noise == ("0.3",)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, -0.1, "most", True])
+def test_a_target_is_a_share(wrong: Any) -> None:
+    with pytest.raises(Exception, match="target"):
+        policy({"max": {"noise_for": {"target": wrong, "value": 1}}})
+    with pytest.raises(Exception, match="does not depend on a target"):
+        policy({"max": {"rank": {"target": 0.1, "value": 1}}})
+
+
+def test_a_finding_says_what_decides_it() -> None:
+    def label(found: Report, bounds: dict[str, Any]) -> str | None:
+        (finding,) = judge(found, policy(bounds), TODAY).rules[0].findings
+        return finding.label
+
+    share = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.3}}}
+    assert label(whole(tensor()), share) == "linear-Gaussian prediction"
+    released = ReleaseRecord(
+        noise="0.1", s=0.1, recoverable=Share(low=0.37, high=0.62), attained=0.5
+    )
+    assert label(whole(tensor(release=[released])), share) == "attained by a reconstruction"
+    ranks = RankLevels(min=1, median=2, max=9, at_least=True)
+    assert label(whole(changed("a", rank=ranks)), {"max": {"rank": 3}}) == "certified lower bound"
+    assert label(whole(tensor()), {"max": {"rank": 3}}) == "measured"

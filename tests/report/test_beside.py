@@ -63,6 +63,14 @@ def test_tokens_are_counted_at_every_noise() -> None:
     assert _row(lines, title)[:2] == ["a", "75%"]
 
 
+def test_enough_noise_is_told_where_it_is_asked_for() -> None:
+    plain = report(tensor("a", noise_for={"0.05": 4.2, "0.01": None}))
+    assert "Release noise" not in "\n".join(_printed(plain))
+    run = plain.run.model_copy(update={"configuration": {"targets": [0.05, 0.01]}})
+    lines = _printed(plain.model_copy(update={"run": run}))
+    assert _row(lines, "Release noise, in units of a tensor's RMS") == ["a", "4.2", "–"]
+
+
 def test_classes_are_told_of_on_demand() -> None:
     found = report(tensor("a", classes=ClassRecord(classes=10, radius=0.2, share=0.31)))
     assert "Intra-class" not in "\n".join(_printed(found))

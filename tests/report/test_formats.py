@@ -81,7 +81,7 @@ def test_csv_has_a_row_per_tensor_and_a_column_per_measure() -> None:
     assert float(rows[0]["dof"]) == 21.34
     assert rows[0]["rank_min"] == "60"
     assert float(rows[0]["recoverable_high_at_0.1"]) == 0.62
-    assert rows[0]["noise_for_5_percent"] == "4.2"
+    assert rows[0]["noise_for_0.05"] == "4.2"
 
 
 def test_csv_of_no_tensors_is_a_header() -> None:

@@ -7,9 +7,14 @@ import pytest
 from scipy.linalg import solve
 
 from onnxprobe.risk import recoverability
-from onnxprobe.risk.attained import FOLDS, ridge_floor
+from onnxprobe.risk.attained import FOLDS, RidgeFloor, ridge_attack
 from onnxprobe.spectrum import Spectrum
 from onnxprobe.types import Floats
+
+
+def ridge_floor(activations: Floats, inputs: Floats, variances: list[float]) -> RidgeFloor | None:
+    attack = ridge_attack(activations, inputs)
+    return None if attack is None else attack.floor(variances)
 
 
 def _slow(z: Floats, x: Floats, variance: float, penalties: tuple[float, ...]) -> float:
@@ -126,3 +131,30 @@ def test_what_cannot_be_asked_is_answered_by_nothing() -> None:
         ridge_floor(np.full((9, 9), np.nan), np.eye(9), [0.0])
     with pytest.raises(ValueError, match="a variance is not negative"):
         ridge_floor(np.eye(9), np.eye(9), [-1.0])
+
+
+@pytest.mark.parametrize("target", [0.01, 0.05, 0.3, 0.8])
+def test_the_least_noise_leaves_no_more_than_the_target(target: float) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(120, 6)) * np.geomspace(1, 0.2, 6)
+    z = np.tanh(x @ rng.normal(size=(6, 9))) * 30 + 2
+    attack = ridge_attack(z @ z.T, x @ x.T)
+    assert attack is not None
+    found = attack.least_variance(target)
+    scan = np.geomspace(1e-6, 1e9, 3000)
+    shares = np.array([attack.floor([each]).r2[0] for each in scan])
+    enough = scan[np.flatnonzero(shares > target)[-1] + 1]
+    assert found == pytest.approx(enough, rel=0.02)
+    assert attack.floor([found]).r2[0] <= target
+    assert attack.floor([found / 1.01]).r2[0] > target
+
+
+def test_what_teaches_nothing_needs_no_noise() -> None:
+    rng = np.random.default_rng(6)
+    x, noise = rng.normal(size=(200, 5)), rng.normal(size=(200, 50))
+    for activations in (noise @ noise.T, np.full((200, 200), 7.0)):
+        attack = ridge_attack(activations, x @ x.T)
+        assert attack is not None
+        assert attack.least_variance(0.05) == 0.0
+        with pytest.raises(ValueError, match="lies between 0 and 1"):
+            attack.least_variance(1.0)

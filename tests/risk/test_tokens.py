@@ -7,10 +7,9 @@ import pytest
 
 from onnxprobe.risk import (
     FOLDS,
-    held_out_weights,
     nearest_rows,
     reconstruct_positions,
-    ridge_floor,
+    ridge_attack,
     tokens,
 )
 
@@ -40,11 +39,12 @@ def test_weights_make_the_reconstruction_that_is_scored(variance: float) -> None
     rng = np.random.default_rng(1)
     x = rng.normal(size=(90, 6)) + 4
     z = x @ rng.normal(size=(6, 12)) - 3
-    floor = ridge_floor(z @ z.T, x @ x.T, [variance])
-    assert floor is not None
+    attack = ridge_attack(z @ z.T, x @ x.T)
+    assert attack is not None
+    floor = attack.floor([variance])
     wanted = []
     for seed in range(60 if variance else 1):
-        weights = held_out_weights(z @ z.T, floor.penalties[0], variance, seed)
+        weights = attack.weights(floor.penalties[0], variance, seed)
         assert weights.sum(axis=1) == pytest.approx(np.ones(90), abs=1e-9)
         error = total = 0.0
         for fold in range(FOLDS):
@@ -58,16 +58,20 @@ def test_weights_make_the_reconstruction_that_is_scored(variance: float) -> None
 
 
 def test_a_tensor_that_does_not_vary_gives_the_mean() -> None:
-    weights = held_out_weights(np.zeros((20, 20)), [1.0] * FOLDS, 0.0)
     x = np.random.default_rng(0).normal(size=(20, 3))
+    attack = ridge_attack(np.zeros((20, 20)), x @ x.T)
+    assert attack is not None
+    weights = attack.weights([1.0] * FOLDS, 0.0)
     for fold in range(FOLDS):
         test = np.arange(20) % FOLDS == fold
         assert weights[test] @ x == pytest.approx(np.tile(x[~test].mean(axis=0), (test.sum(), 1)))
 
 
 def test_every_part_needs_its_penalty() -> None:
+    attack = ridge_attack(np.eye(8), np.eye(8))
+    assert attack is not None
     with pytest.raises(ValueError, match="4 parts, and 2 penalties"):
-        held_out_weights(np.eye(8), [1.0, 1.0], 0.0)
+        attack.weights([1.0, 1.0], 0.0)
 
 
 @pytest.mark.parametrize(("positions", "f"), [(60, 5), (30, 90)])

@@ -170,11 +170,12 @@ def _tensor(findings: Findings, entry: CatalogueEntry) -> TensorRecord | str:
         is_output=entry.is_output,
         status=_status(jacobian.status, dof.status),
         shares_with=stand_in if stand_in != entry.name else None,
+        lower_bounds=_lower_bounds(jacobian),
         activations=measured.activations,
         dof=dof,
         jacobian=jacobian,
         release=_release(found, measured),
-        noise_for_5_percent=found.noise_for_5_percent.get(stand_in) if found else None,
+        noise_for=_noise_for(found, measured),
         classes=measured.classes,
         membership=_membership(findings, stand_in, base),
     )
@@ -196,6 +197,25 @@ def _release(found: JacobianAnswer | None, measured: ActivationAnswer) -> list[R
         record.attained = each.share
         record.tokens_reidentified = each.tokens
     return [*by_noise.values()]
+
+
+def _lower_bounds(jacobian: JacobianRecord) -> list[str]:
+    """Name the figures that unseen directions can only raise."""
+    if jacobian.complete or jacobian.rank is None:
+        return []
+    ranks = ["jacobian.rank", "jacobian.share"] if jacobian.rank.at_least else []
+    if any(levels.at_least for levels in jacobian.rank_at.values()):
+        ranks.append("jacobian.rank_at")
+    return [*ranks, "release.recoverable_dof", "release.bits"]
+
+
+def _noise_for(found: JacobianAnswer | None, measured: ActivationAnswer) -> dict[str, float | None]:
+    """Take the noise that is enough by prediction and against the reconstruction."""
+    predicted = found.noise_for.get(measured.name, {}) if found else {}
+    return {
+        target: None if enough is None else max(enough, measured.noise_for.get(target) or 0.0)
+        for target, enough in predicted.items()
+    }
 
 
 def _jacobian(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, get_args
 
 import numpy as np
 
+from onnxprobe.analysis.configuration import target_key
 from onnxprobe.analysis.messages import ActivationAnswer, Attained, Layout, Part
 from onnxprobe.analysis.worker.scale import Scale
 from onnxprobe.analysis.worker.study import Study
@@ -18,7 +20,7 @@ from onnxprobe.risk import (
     FloatFormat,
     class_radius,
     parse_release_noise,
-    ridge_floor,
+    ridge_attack,
     rounding_moment,
 )
 from onnxprobe.spectrum import (
@@ -200,42 +202,53 @@ def _answer(study: Study, layout: Layout, sums: Moments, values: Array | None) -
     dtype = np.dtype(layout.dtype)
     epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
     dof = dof_record(sums, study.configuration.tolerance, epsilon)
+    attained, enough = _attained(study, layout, sums, values)
     return ActivationAnswer(
         name=layout.name,
         activations=activations,
         dof=dof,
-        attained=_attained(study, layout, sums, values),
+        attained=attained,
+        noise_for=enough,
         classes=_classes(study, sums),
         rounding=sums.rounding,
     )
 
 
-def _attained(study: Study, layout: Layout, sums: Moments, values: Array | None) -> list[Attained]:
-    """Reconstruct the source from the tensor, as it would be released."""
+def _attained(
+    study: Study, layout: Layout, sums: Moments, values: Array | None
+) -> tuple[list[Attained], dict[str, float | None]]:
+    """Reconstruct the source from the tensor, at every noise and down to every target."""
     inputs = study.cache.get(_SOURCE_GRAM)
     if inputs is None or not sums.magnitudes.is_finite:
-        return []
+        return [], {}
     scale = Scale(sums.magnitudes.rms, sums.max_abs, sums.rounding)
     levels = {text: scale.noise(parse_release_noise(text)) for text in study.configuration.noise}
-    noises = [(level or 0.0) * scale.rms for level in levels.values()]
+    variances = [((level or 0.0) * scale.rms) ** 2 for level in levels.values()]
     used = slice(min(sums.samples, MAX_SAMPLES))
-    found = ridge_floor(sums.gram[used, used], inputs[used, used], [s**2 for s in noises])
-    if found is None:
-        return [Attained(noise=text, s=level, share=None) for text, level in levels.items()]
-    task = token_task(study)
+    attack = ridge_attack(sums.gram[used, used], inputs[used, used])
+    if attack is None:
+        return [Attained(noise=text, s=level, share=None) for text, level in levels.items()], {}
+    floor = attack.floor(variances)
     attained = [
         Attained(noise=text, s=level, share=share)
-        for (text, level), share in zip(levels.items(), found.r2, strict=True)
+        for (text, level), share in zip(levels.items(), floor.r2, strict=True)
     ]
-    if task is None:
-        return attained
-    for each, noise, penalties in zip(attained, noises, found.penalties, strict=True):
-        each.tokens = task.share(sums.gram[used, used], penalties, noise**2)
-        told = task.by_position(layout, values, noise**2)
+    task = token_task(study)
+    for each, variance, penalties in zip(attained, variances, floor.penalties, strict=True):
+        if task is None:
+            break
+        each.tokens = task.share(attack, penalties, variance)
+        told = task.by_position(layout, values, variance)
         if told is not None:
             each.tokens = max(each.tokens, told.tokens)
             each.share = max(each.share or 0.0, told.r2)
-    return attained
+    enough: dict[str, float | None] = {}
+    for target in study.configuration.targets if scale.rms > 0 else ():
+        variance = attack.least_variance(target)
+        if task is not None:
+            variance = task.enough(layout, values, target, variance, scale.rms)
+        enough[target_key(target)] = math.sqrt(variance) / scale.rms
+    return attained, enough
 
 
 def _classes(study: Study, sums: Moments) -> ClassRecord | None:

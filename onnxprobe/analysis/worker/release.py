@@ -24,8 +24,6 @@ from onnxprobe.spectrum import Prior, Spectrum
 
 __all__ = ["noise_for_target", "release_records"]
 
-TARGET = 0.05
-
 
 def release_records(
     readings: Sequence[Reading],
@@ -103,22 +101,23 @@ def _mean_spectrum(
     return weigh(mean_pullback(pullbacks), prior, floor, outputs * len(readings))
 
 
-def noise_for_target(readings: Sequence[Reading], scale: Scale) -> float | None:
+def noise_for_target(readings: Sequence[Reading], scale: Scale, target: float) -> float | None:
     """Find the noise at which the source is safe at every sample.
 
     Args:
         readings: The tensor's Jacobians, one per sample.
         scale: The tensor's values.
+        target: Share of the source's variance.
 
     Returns:
-        The least s at which no more than 5 % of the source's variance is recoverable at the worst
-        sample; ``None`` if no noise can be said to be enough, or figures are missing.
+        The least s at which no more than that is recoverable at the worst sample; ``None`` if no
+        noise can be said to be enough, or figures are missing.
     """
     weighted = [reading.weighted for reading in readings]
     if scale.rms == 0 or not weighted:
         return None
     found = [
-        noise_for(spectrum, scale.rms, TARGET) if spectrum is not None else None
+        noise_for(spectrum, scale.rms, target) if spectrum is not None else None
         for spectrum in weighted
     ]
     return None if None in found else max(each for each in found if each is not None)

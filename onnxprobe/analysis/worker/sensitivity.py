@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import BaseModel, ConfigDict
 
+from onnxprobe.analysis.configuration import target_key
 from onnxprobe.analysis.messages import (
     JacobianAnswer,
     JacobianAnswers,
@@ -144,7 +145,8 @@ def _answer(
             directions.size,
             layout.size,
         )
-        enough[each.name] = noise_for_target(readings, scale)
-    return JacobianAnswer(
-        name=layout.name, jacobian=record, release=release, noise_for_5_percent=enough
-    )
+        enough[each.name] = {
+            target_key(target): noise_for_target(readings, scale, target)
+            for target in study.configuration.targets
+        }
+    return JacobianAnswer(name=layout.name, jacobian=record, release=release, noise_for=enough)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from onnxprobe.analysis.messages import Layout
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.graph import lookup_table
-from onnxprobe.risk import FOLDS, MAX_SAMPLES, held_out_weights, nearest_rows, reconstruct_positions
+from onnxprobe.risk import FOLDS, MAX_SAMPLES, RidgeAttack, nearest_rows, reconstruct_positions
 from onnxprobe.types import Array, Floats
 
 __all__ = ["TokenTask", "Told", "token_task"]
@@ -20,6 +22,9 @@ __all__ = ["TokenTask", "Told", "token_task"]
 _MOST_TOKENS, _LEAST_TOKENS, _PRODUCTS = 256, 64, 2**32
 # Positions from which a map for all positions is learnt, and what it is learnt from at each.
 _POSITIONS, _FEATURES = 2**13, 2048
+# Where a sufficient noise is looked for: from this share of a tensor's RMS, in variances so far
+# apart, until they are as close.
+_LEAST_NOISE, _NOISE_STEP, _NOISE_CLOSE = 1e-6, 64.0, 1.21
 # An embedding that is further from every row than this, relative to its size, is none of them.
 _SAME = 1e-3
 
@@ -65,11 +70,13 @@ class TokenTask:
         """How many tokens are looked for."""
         return len(self.truth)
 
-    def share(self, gram: Floats, penalties: tuple[float, ...], noise_variance: float) -> float:
+    def share(
+        self, attack: RidgeAttack, penalties: Sequence[float], noise_variance: float
+    ) -> float:
         """Reconstruct the embeddings from a tensor, and count the tokens that they stand for.
 
         Args:
-            gram: Inner products of the tensor's values at the samples, shape (N, N).
+            attack: Ridge regression from the tensor, trained.
             penalties: As ridge regression chose them.
             noise_variance: Of release noise, on each element.
 
@@ -77,7 +84,10 @@ class TokenTask:
             The share of the tokens whose embedding, or one equal to it, is the nearest to the
             reconstruction.
         """
-        weights = held_out_weights(gram, penalties, noise_variance, self.seed)
+        return self._told_by(attack.weights(penalties, noise_variance, self.seed))
+
+    def _told_by(self, weights: Floats) -> float:
+        """Count the tokens that combinations of other samples stand for."""
         made = np.empty((self.count, self.table.shape[1]), np.float32)
         for position in np.unique(self.positions):
             here = self.positions == position
@@ -123,6 +133,40 @@ class TokenTask:
         r2 = 1 - float(error / total) if total > 0 else 0.0
         return Told(self._told(made.astype(np.float32)), min(1.0, max(0.0, r2)))
 
+    def enough(
+        self, layout: Layout, values: Array | None, target: float, least: float, rms: float
+    ) -> float:
+        """Find how much noise leaves no more than a target share to the map of all positions.
+
+        Args:
+            layout: How the tensor lies.
+            values: Its values at the samples, shape (N, elements), if they are there.
+            target: The share of the embeddings' variance.
+            least: A variance of noise that is needed anyway.
+            rms: Of the tensor.
+
+        Returns:
+            A variance of noise that is enough, above the least such one by a tenth at most.
+        """
+        if self.inner.shape[1] < 2:
+            return least
+        variance = max(least, (_LEAST_NOISE * rms) ** 2)
+        told = self.by_position(layout, values, variance)
+        if told is None or told.r2 <= target:
+            return least
+        low = variance
+        while told is not None and told.r2 > target:
+            low, variance = variance, variance * _NOISE_STEP
+            told = self.by_position(layout, values, variance)
+        while variance > low * _NOISE_CLOSE:
+            middle = math.sqrt(low * variance)
+            told = self.by_position(layout, values, middle)
+            if told is not None and told.r2 > target:
+                low = middle
+            else:
+                variance = middle
+        return variance
+
     def _told(self, made: Array) -> float:
         """Count the reconstructions that are nearest to the right row, or to one equal to it."""
         found = nearest_rows(self.table, made)
@@ -135,8 +179,9 @@ class TokenTask:
         Returns:
             The share of the tokens.
         """
-        count = len(self.inner)
-        return self.share(np.zeros((count, count)), (1.0,) * FOLDS, 0.0)
+        parts = np.arange(len(self.inner)) % FOLDS
+        others = (parts[:, None] != parts).astype(np.float64)
+        return self._told_by(others / np.maximum(1.0, others.sum(axis=1, keepdims=True)))
 
 
 def token_task(study: Study) -> TokenTask | None:
