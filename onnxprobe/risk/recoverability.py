@@ -110,7 +110,9 @@ def recoverability(spectrum: Spectrum, noise: float) -> Range:
     - the floor f, a bound on the norm of the error E of J·L. From
       ``(B + E)ᵀ(B + E) ≤ (1 + t)·BᵀB + (1 + 1/t)·EᵀE`` for every t > 0, and because ρ only grows
       with the Fisher information, every a may grow to ``(1 + t)·a + (1 + 1/t)·f²/N²``; the best of
-      a few t is taken. A value at the floor or below it counts like this too.
+      a few t is taken. A value at the floor or below it counts like this too. Where the floor is
+      that of squaring, ``JᵀJ`` is known to floor², which is added to σ² beforehand, and only
+      the map's own error counts as f.
     - variance that the directions do not span: the attacker is given that part of the input, which
       adds all of ``1 − Σw``.
     - the outputs: m of them reveal no more than the m strongest directions (the ceiling).
@@ -182,7 +184,7 @@ def noise_for(spectrum: Spectrum, rms: float, target: float = 0.05) -> float | N
     def excess(log_noise: float) -> float:
         return _upper_end(spectrum, weights, math.exp(log_noise)) - target
 
-    # At t = 1 every a is at most 4·max(σ_1, f)²/N², and the weights sum to 1 or less.
+    # At t = 1 every a is at most 6·max(σ_1, f)²/N², and the weights sum to 1 or less.
     largest = max(spectrum.largest, spectrum.floor)
     most = math.log(2 * largest) - math.log(slack) / 2 + 1
     # Twenty e-folds below every value, all of them are recovered to the last digit.
@@ -209,15 +211,17 @@ def _upper_end(spectrum: Spectrum, weights: Floats, noise: float) -> float:
 
 
 def _recovered_at_most(spectrum: Spectrum, weights: Floats, noise: float) -> float:
-    values, floor = spectrum.values, spectrum.floor
-    if floor == 0.0 or values.size == 0:
+    values, error = spectrum.values, spectrum.floor
+    if spectrum.error is not None:
+        values, error = np.hypot(values, spectrum.floor), spectrum.error
+    if error == 0.0 or values.size == 0:
         return float(weights @ _shares(values, noise))
     # The best t lies between f/σ_1, where the strongest value grows least, and 1.
-    least = min(1.0, max(1e-12, floor / max(spectrum.largest, floor)))
+    least = min(1.0, max(1e-12, error / max(spectrum.largest, error)))
     ends = [
         float(
             weights
-            @ _shares(np.hypot(np.sqrt(1 + t) * values, math.sqrt(1 + 1 / t) * floor), noise)
+            @ _shares(np.hypot(np.sqrt(1 + t) * values, math.sqrt(1 + 1 / t) * error), noise)
         )
         for t in np.geomspace(least, 1.0, _TRADE_OFFS)
     ]

@@ -37,7 +37,10 @@ class _Frame:
     def share(self) -> float:
         return float(self.variances.sum()) / self.prior.trace
 
-    def spectrum(self, values: Floats, weights: Floats, floor: float) -> Spectrum | None:
+    def spectrum(
+        self, values: Floats, weights: Floats, error: float, blur: float
+    ) -> Spectrum | None:
+        floor = max(error, blur)
         if not math.isfinite(floor):
             return None  # the Jacobian is so large that its squares are not numbers
         return Spectrum.of(
@@ -46,6 +49,7 @@ class _Frame:
             floor=floor,
             complete=self.prior.is_spanned_by(len(self.variances)),
             ceiling=self.ceiling,
+            error=error if error < blur else None,
         )
 
     @property
@@ -116,7 +120,7 @@ def prior_spectrum(
             return None
         blur = rounding_floor(float(energies.max(initial=0.0)), k)
         weights = np.full(k, 1 / prior.size)
-        return frame.spectrum(reach * np.sqrt(energies), weights, reach * max(floor, blur))
+        return frame.spectrum(reach * np.sqrt(energies), weights, reach * floor, reach * blur)
     deviations = frame.deviations
     with np.errstate(over="ignore", invalid="ignore"):  # the eigensolver's gate speaks
         inner = gram if frame.rotation is None else frame.rotation @ gram @ frame.rotation.T
@@ -129,7 +133,7 @@ def prior_spectrum(
         largest = _norm(gram) * reach**2
     blur = rounding_floor(largest, max(k, len(deviations)))
     weights = frame.variances @ np.square(system.vectors) / prior.trace
-    return frame.spectrum(np.sqrt(system.values), weights, max(floor * reach, blur))
+    return frame.spectrum(np.sqrt(system.values), weights, floor * reach, blur)
 
 
 def prior_spectrum_of_factor(
@@ -193,7 +197,7 @@ def prior_spectrum_of_factor(
         weights = _weights_from_left(frame, scaled, left)
     else:
         weights = frame.variances @ np.square(system.vectors) / prior.trace
-    return frame.spectrum(values, weights, lowest)
+    return frame.spectrum(values, weights, floor * reach, blur)
 
 
 def _weights_from_left(frame: _Frame, scaled: Floats, left: Floats) -> Floats:
