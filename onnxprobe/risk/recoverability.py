@@ -28,6 +28,8 @@ __all__ = [
 
 #: Trade-offs tried between trusting values and allowing for their errors.
 _TRADE_OFFS = 17
+#: How much of the map's error an attacker takes for noise, in multiples; the best one counts.
+_CAUTIONS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Range:
     Attributes:
         low: What was seen to be recoverable.
         high: What can be recoverable at most.
-        certified: Whether the low end is a lower bound too. It is not where part of the prior was
-            not spanned: unseen directions may add variance to the tensor that hides the seen ones.
+        certified: Whether the low end is a lower bound. It is not where part of the prior was not
+            spanned and nothing bounds what unseen directions add to the tensor, which may hide the
+            seen ones.
     """
 
     low: float
@@ -104,8 +107,7 @@ def bits(spectrum: Spectrum, noise: float) -> float:
 def recoverability(spectrum: Spectrum, noise: float) -> Range:
     """Measure the share of the input's variance that the best attack recovers.
 
-    Computes ``ρ = Σ w·a/(1 + a) = 1 − tr(posterior)/tr(prior)``. The low end sums over resolved
-    values. The high end allows for
+    Computes ``ρ = Σ w·a/(1 + a) = 1 − tr(posterior)/tr(prior)``. The high end allows for
 
     - the floor f, a bound on the norm of the error E of J·L. From
       ``(B + E)ᵀ(B + E) ≤ (1 + t)·BᵀB + (1 + 1/t)·EᵀE`` for every t > 0, and because ρ only grows
@@ -116,6 +118,15 @@ def recoverability(spectrum: Spectrum, noise: float) -> Range:
     - variance that the directions do not span: the attacker is given that part of the input, which
       adds all of ``1 − Σw``.
     - the outputs: m of them reveal no more than the m strongest directions (the ceiling).
+
+    The low end is what one attacker recovers for sure, who looks at the outputs of resolved values
+    alone and reconstructs by ``ẑ = V·diag(g)·Uᵀ·y`` with ``g = σ/(σ² + M²)``, some M ≥ N. Unseen
+    directions add noise of variance h² or less to those outputs. If J·L were as measured, his error
+    would be ``A = 1 − Σw + Σ w·((1 − g·σ)² + (N² + h²)·g²)`` of tr Σ; the error E adds ``G·E·z``,
+    of ``Γ = f²·Σ w·g²`` or less, so that he recovers ``1 − (√A + √Γ)²`` or more (Minkowski).
+    Without f the best M² is N² + h², and this is Σ w·a/(1 + a) at that noise. Where the floor b is
+    that of squaring, he uses ``D·Vᵀ·(J·L)ᵀ·y`` with ``D = g/σ``, and what is not known of JᵀJ adds
+    ``b⁴·Σ w·D²`` to Γ and a share of b²/σ² to the noise.
 
     Args:
         spectrum: Weighted singular values of J·L, shape (r,), in output units per prior standard
@@ -140,11 +151,9 @@ def recoverability(spectrum: Spectrum, noise: float) -> Range:
     axes(spectrum.values, "r", of="singular values")
     weights = _weights(spectrum)
     noise = _positive(noise)
-    resolved = spectrum.resolved_count
-    low = float(weights[:resolved] @ _shares(spectrum.resolved, noise))
     high = _upper_end(spectrum, weights, noise)
-    low = min(low, high)  # equal up to rounding where nothing is unknown
-    return Range(low, high, certified=spectrum.complete)
+    low = min(_lower_end(spectrum, weights, noise), high)
+    return Range(low, high, certified=spectrum.complete or spectrum.hidden is not None)
 
 
 def noise_for(spectrum: Spectrum, rms: float, target: float = 0.05) -> float | None:
@@ -203,6 +212,27 @@ def _shares(values: Floats, noise: float) -> Floats:
     with np.errstate(divide="ignore", over="ignore"):
         shares: Floats = 1 / (1 + np.square(noise / values))
     return shares
+
+
+def _lower_end(spectrum: Spectrum, weights: Floats, noise: float) -> float:
+    noise = math.hypot(noise, spectrum.hidden or 0.0)
+    values, floor = spectrum.resolved, spectrum.floor
+    resolved = weights[: values.size]
+    if floor == 0.0 or values.size == 0:
+        return float(resolved @ _shares(values, noise))
+    error, blur = (floor, 0.0) if spectrum.error is None else (spectrum.error, floor)
+    ends = []
+    for caution in _CAUTIONS:
+        assumed = math.hypot(noise, caution * (error + blur))
+        shares = _shares(values, assumed)
+        # By quotients that cannot overflow: N is no more than M, what is not known no more than σ.
+        blurred = np.square(blur / values)
+        gains = shares * (1 - shares) * (1 + blurred)
+        moved = math.sqrt(float(resolved @ np.square(blurred * shares)))
+        moved += math.sqrt(float(resolved @ (np.square(error / values * shares) * (1 + blurred))))
+        kept = float(resolved @ (shares * (2 - shares) - (noise / assumed) ** 2 * gains))
+        ends.append(kept - 2 * math.sqrt(max(0.0, 1 - kept)) * moved - moved**2)
+    return max(0.0, *ends)
 
 
 def _upper_end(spectrum: Spectrum, weights: Floats, noise: float) -> float:

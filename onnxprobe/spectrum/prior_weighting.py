@@ -28,6 +28,7 @@ class _Frame:
     variances: Floats
     rotation: Floats | None
     outputs: int | None
+    unseen: float | None
 
     @property
     def deviations(self) -> Floats:
@@ -50,7 +51,17 @@ class _Frame:
             complete=self.prior.is_spanned_by(len(self.variances)),
             ceiling=self.ceiling,
             error=error if error < blur else None,
+            hidden=self.hidden,
         )
+
+    @property
+    def hidden(self) -> float | None:
+        # By interlacing, what an isotropic prior shows through some directions is there.
+        if self.prior.directions is None or self.prior.is_spanned_by(len(self.variances)):
+            return 0.0
+        if self.unseen is None:
+            return None
+        return math.sqrt(self.prior.beyond(len(self.variances)) * self.unseen)
 
     @property
     def ceiling(self) -> float:
@@ -69,6 +80,7 @@ def prior_spectrum(
     prior_in_directions: Array | None = None,
     floor: float = 0.0,
     outputs: int | None = None,
+    unseen: float | None = None,
 ) -> Spectrum | None:
     """Weigh a Jacobian, given by its Gram matrix through directions, by a prior.
 
@@ -89,6 +101,9 @@ def prior_spectrum(
             first k.
         floor: Noise floor of the Jacobian, the norm of its error, in output units per input unit.
         outputs: Rows of J; a map of few outputs cannot reveal more than so many directions.
+        unseen: Upper bound of ``Σ‖U·J·q‖²`` over orthonormal q orthogonal to the prior's
+            directions, U projecting onto outputs that the prior's directions move
+            (:func:`unseen_energies`), or of ``Σ‖J·q‖²``; ``None`` if there is none.
 
     Returns:
         Values in output units per prior standard deviation, with weights; ``None`` if G is not
@@ -110,7 +125,7 @@ def prior_spectrum(
         ([3.0, 2.0], [0.2, 0.8])
     """
     (k, _) = axes(gram, "k k", of="gram")
-    frame = _frame(prior, k, prior_in_directions, outputs)
+    frame = _frame(prior, k, prior_in_directions, outputs, unseen)
     if frame is None or not np.isfinite(gram).all():
         return None
     reach = math.sqrt(float(frame.variances.max(initial=0.0)))
@@ -142,6 +157,7 @@ def prior_spectrum_of_factor(
     *,
     prior_in_directions: Array | None = None,
     floor: float = 0.0,
+    unseen: float | None = None,
 ) -> Spectrum | None:
     """Weigh a Jacobian, given by its tangents, by a prior.
 
@@ -155,6 +171,7 @@ def prior_spectrum_of_factor(
         prior: The prior.
         prior_in_directions: C, shape (K, k), or ``None``, as in :func:`prior_spectrum`.
         floor: Noise floor of the Jacobian, in output units per input unit.
+        unseen: As in :func:`prior_spectrum`.
 
     Returns:
         One value per direction of the prior, zeros included, so that the weights sum to the spanned
@@ -171,7 +188,7 @@ def prior_spectrum_of_factor(
         ([2.0, 0.0], [0.8, 0.2], 0.8)
     """
     k, m = axes(factor, "k m", of="factor")
-    frame = _frame(prior, k, prior_in_directions, m)
+    frame = _frame(prior, k, prior_in_directions, m, unseen)
     if frame is None or not np.isfinite(factor).all():
         return None
     tangents = np.asarray(factor, dtype=np.float64)
@@ -211,7 +228,11 @@ def _weights_from_left(frame: _Frame, scaled: Floats, left: Floats) -> Floats:
 
 
 def _frame(
-    prior: Prior, k: int, prior_in_directions: Array | None, outputs: int | None
+    prior: Prior,
+    k: int,
+    prior_in_directions: Array | None,
+    outputs: int | None,
+    unseen: float | None,
 ) -> _Frame | None:
     # How prior and directions fit; None if the prior has no variance.
     if prior.directions is None:
@@ -238,7 +259,7 @@ def _frame(
                 "the Jacobian's directions do not span the prior's: "
                 f"up to {missing:.3g} of a unit direction is missing"
             )
-    return _Frame(prior, used, rotation, outputs) if prior.trace > 0 else None
+    return _Frame(prior, used, rotation, outputs, unseen) if prior.trace > 0 else None
 
 
 def _rotation_error(tangents: Floats, rotation: Floats) -> float:
