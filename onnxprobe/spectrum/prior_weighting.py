@@ -70,7 +70,9 @@ class _Frame:
         known = self.prior.variances
         if self.outputs is None or self.outputs > len(known):
             return 1.0
-        return min(1.0, float(known[: self.outputs].sum()) / self.prior.trace)
+        # Several inputs under one prior may have left out more than the weakest that was kept.
+        largest = np.maximum(known[: self.outputs], self.prior.beyond(len(known)))
+        return min(1.0, float(largest.sum()) / self.prior.trace)
 
 
 def prior_spectrum(
