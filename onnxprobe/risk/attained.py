@@ -24,11 +24,11 @@ FOLDS = 4
 MAX_SAMPLES = 512
 # Fewer teach nothing.
 _MIN_SAMPLES = 2 * FOLDS
-# Penalties that are tried, in units of the activations' variance over all elements.
+# Penalties that are tried beside that of the noise, in units of the activations' variance.
 _PENALTIES = tuple(10.0**power for power in range(-9, 3))
 # Variances between which the least sufficient one is looked for, relative to the activations'.
-_LEAST, _MOST, _PER_DECADE = -12, 12, 4
-_BISECTIONS = 40
+_LEAST, _MOST, _PER_DECADE = -12, 8, 2
+_BISECTIONS = 24
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class RidgeFloor:
     Attributes:
         r2: Share of the held-out inputs' variance that is recovered, at each noise level asked for;
             not above 1, and 0 where guessing the mean is better.
-        penalties: The penalty that was chosen in each fold, by noise level.
+        penalties: The penalty that was chosen in each fold, by noise level, in units of the
+            activations' variance over all elements; that of the noise is part of it.
         samples: Samples that were used.
     """
 
@@ -47,29 +48,48 @@ class RidgeFloor:
     samples: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Fold:
-    """What was learnt from all samples but some.
+    """What was learnt from all samples but some, in the eigenbasis of their kernel.
 
     Attributes:
         held_out: Which are reconstructed, shape (N,).
+        total: Squared deviations of these samples' inputs, which are to be explained.
         values: Eigenvalues of the training samples' centred Gram matrix, shape (r,).
         vectors: Its eigenvectors, shape (n, r).
         cross: Inner products with the held-out samples in that basis, shape (r, N − n).
+        linear: By eigenvector, products of what it says of the held-out inputs with them.
+        square: By two eigenvectors, products of what they say.
+        gains: By eigenvector, squared length of the inputs that it stands for.
         scale: Mean variance of the activations over the training samples.
-        errors: Squared error without noise, by penalty.
-        norms: What a unit variance of noise adds to it, by penalty.
-        total: The variance that there is to explain.
     """
 
     held_out: _Mask
+    total: float
     values: Floats
     vectors: Floats
     cross: Floats
+    linear: Floats
+    square: Floats
+    gains: Floats
     scale: float
-    errors: Floats
-    norms: Floats
-    total: float
+
+    def of_noise(self, variance: float) -> float:
+        """Say what penalty noise asks for, in units of the scale."""
+        return variance * len(self.vectors) / self.scale if self.scale > 0 else 0.0
+
+    def errors(self, variance: float) -> Floats:
+        """Sum the expected squared errors of the held-out samples, by penalty."""
+        if not len(self.values):
+            # A tensor that does not vary teaches the mean.
+            return np.full(len(_PENALTIES), self.total)
+        penalties = (self.of_noise(variance) + np.array(_PENALTIES)) * self.scale
+        shrunk = 1 / (self.values + penalties[:, None])
+        explained = 2 * shrunk @ self.linear - np.sum(shrunk @ self.square * shrunk, axis=1)
+        amplified = np.square(shrunk) @ (self.values * self.gains)
+        held = self.cross.shape[1]
+        errors: Floats = self.total - explained + variance * held * amplified
+        return errors
 
 
 class RidgeAttack:
@@ -88,9 +108,11 @@ class RidgeAttack:
     def floor(self, noise_variances: Sequence[float]) -> RidgeFloor:
         """Say what is attained at some levels of noise.
 
-        The penalty of a fold is the best one on the other folds, so that no sample chooses its
-        own. The noise enters by its expectation and not as a draw: the attacker attains it on
-        average.
+        Who knows the noise adds τ² to the variance of every element, which is a penalty of τ²
+        times the number of samples that teach; on a linear-Gaussian model with samples enough
+        nothing does better. A further penalty makes up for samples that are few: that of a fold is
+        the best one on the other folds, so that no sample chooses its own. The noise enters by its
+        expectation and not as a draw: the attacker attains it on average.
 
         Args:
             noise_variances: Variance of the noise on each element of the tensor, per level.
@@ -113,7 +135,13 @@ class RidgeAttack:
             )
             for variance in noise_variances
         ]
-        chosen = [tuple(_PENALTIES[pick] for pick in picks) for _, picks in found]
+        chosen = [
+            tuple(
+                fold.of_noise(variance) + _PENALTIES[pick]
+                for fold, pick in zip(self._folds, picks, strict=True)
+            )
+            for (_, picks), variance in zip(found, noise_variances, strict=True)
+        ]
         return RidgeFloor(tuple(shares), tuple(chosen), self._samples)
 
     def least_variance(self, target: float) -> float:
@@ -134,11 +162,12 @@ class RidgeAttack:
         scale = max(fold.scale for fold in self._folds)
         if scale == 0:
             return 0.0
-        grid = scale * 10.0 ** np.arange(_LEAST, _MOST, 1 / _PER_DECADE)
-        above = [place for place, each in enumerate(grid) if self._attained(each)[0] > target]
-        if not above:
-            return 0.0 if self._attained(0.0)[0] <= target else float(grid[0])
-        low, high = float(grid[above[-1]]), float(grid[min(above[-1] + 1, len(grid) - 1)])
+        grid = scale * 10.0 ** np.arange(_MOST, _LEAST, -1 / _PER_DECADE)
+        # From much noise to little, so that what is found suffices with any more as well.
+        above = next((n for n, each in enumerate(grid) if self._attained(each)[0] > target), None)
+        if above is None:
+            return 0.0 if self._attained(0.0)[0] <= target else float(grid[-1])
+        low, high = float(grid[above]), float(grid[max(above - 1, 0)])
         for _ in range(_BISECTIONS):
             middle = math.sqrt(low * high)
             if self._attained(middle)[0] > target:
@@ -182,7 +211,7 @@ class RidgeAttack:
         return found
 
     def _attained(self, variance: float) -> tuple[float, list[int]]:
-        errors = np.array([fold.errors + variance * fold.norms for fold in self._folds])
+        errors = np.array([fold.errors(variance) for fold in self._folds])
         picks = [
             int(np.argmin(np.delete(errors, fold, axis=0).sum(axis=0))) for fold in range(FOLDS)
         ]
@@ -237,7 +266,6 @@ def _learn(activations: Floats, inputs: Floats, held_out: _Mask) -> _Fold | None
     """Train on all samples but some, and reconstruct those; ``None`` if LAPACK cannot."""
     kernel, cross, _ = _centred(activations, held_out)
     target, target_cross, target_own = _centred(inputs, held_out)
-    total, count = float(target_own.sum()), int(held_out.sum())
     system = eigensystem(kernel)
     if system is None:
         return None
@@ -247,16 +275,17 @@ def _learn(activations: Floats, inputs: Floats, held_out: _Mask) -> _Fold | None
     values, vectors = values[kept], vectors[:, kept]
     cross, target_cross = vectors.T @ cross, vectors.T @ target_cross
     target = vectors.T @ target @ vectors
-    scale = float(values.sum()) / len(kernel)
-    errors, norms = np.empty((2, len(_PENALTIES)))
-    for place, penalty in enumerate(_PENALTIES):
-        # A tensor that does not vary has no values here, and teaches the mean.
-        shrunk = 1 / (values + penalty * scale)
-        weights = cross * shrunk[:, None]
-        explained = np.sum(weights * (2 * target_cross - target @ weights))
-        errors[place] = total - float(explained)
-        norms[place] = count * float(np.sum(values * shrunk**2 * np.diagonal(target)))
-    return _Fold(held_out, values, vectors, cross, scale, errors, norms, total)
+    return _Fold(
+        held_out,
+        total=float(target_own.sum()),
+        values=values,
+        vectors=vectors,
+        cross=cross,
+        linear=np.sum(cross * target_cross, axis=1),
+        square=target * (cross @ cross.T),
+        gains=np.diagonal(target).copy(),
+        scale=float(values.sum()) / len(kernel),
+    )
 
 
 def _centred(gram: Floats, held_out: _Mask) -> tuple[Floats, Floats, Floats]:

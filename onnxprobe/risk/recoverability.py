@@ -28,6 +28,8 @@ __all__ = [
 
 #: Trade-offs tried between trusting values and allowing for their errors.
 _TRADE_OFFS = 17
+#: How much of the map's error an attacker takes for noise, in multiples; the best one counts.
+_CAUTIONS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Range:
     Attributes:
         low: What was seen to be recoverable.
         high: What can be recoverable at most.
-        certified: Whether the low end is a lower bound too. It is not where part of the prior was
-            not spanned: unseen directions may add variance to the tensor that hides the seen ones.
+        certified: Whether the low end is a lower bound. It is not where part of the prior was not
+            spanned and nothing bounds what unseen directions add to the tensor, which may hide the
+            seen ones.
     """
 
     low: float
@@ -104,16 +107,26 @@ def bits(spectrum: Spectrum, noise: float) -> float:
 def recoverability(spectrum: Spectrum, noise: float) -> Range:
     """Measure the share of the input's variance that the best attack recovers.
 
-    Computes ``ρ = Σ w·a/(1 + a) = 1 − tr(posterior)/tr(prior)``. The low end sums over resolved
-    values. The high end allows for
+    Computes ``ρ = Σ w·a/(1 + a) = 1 − tr(posterior)/tr(prior)``. The high end allows for
 
     - the floor f, a bound on the norm of the error E of J·L. From
       ``(B + E)ᵀ(B + E) ≤ (1 + t)·BᵀB + (1 + 1/t)·EᵀE`` for every t > 0, and because ρ only grows
       with the Fisher information, every a may grow to ``(1 + t)·a + (1 + 1/t)·f²/N²``; the best of
-      a few t is taken. A value at the floor or below it counts like this too.
+      a few t is taken. A value at the floor or below it counts like this too. Where the floor is
+      that of squaring, ``JᵀJ`` is known to floor², which is added to σ² beforehand, and only
+      the map's own error counts as f.
     - variance that the directions do not span: the attacker is given that part of the input, which
       adds all of ``1 − Σw``.
     - the outputs: m of them reveal no more than the m strongest directions (the ceiling).
+
+    The low end is what one attacker recovers for sure, who looks at the outputs of resolved values
+    alone and reconstructs by ``ẑ = V·diag(g)·Uᵀ·y`` with ``g = σ/(σ² + M²)``, some M ≥ N. Unseen
+    directions add noise of variance h² or less to those outputs. If J·L were as measured, his error
+    would be ``A = 1 − Σw + Σ w·((1 − g·σ)² + (N² + h²)·g²)`` of tr Σ; the error E adds ``G·E·z``,
+    of ``Γ = f²·Σ w·g²`` or less, so that he recovers ``1 − (√A + √Γ)²`` or more (Minkowski).
+    Without f the best M² is N² + h², and this is Σ w·a/(1 + a) at that noise. Where the floor b is
+    that of squaring, he uses ``D·Vᵀ·(J·L)ᵀ·y`` with ``D = g/σ``, and what is not known of JᵀJ adds
+    ``b⁴·Σ w·D²`` to Γ and a share of b²/σ² to the noise.
 
     Args:
         spectrum: Weighted singular values of J·L, shape (r,), in output units per prior standard
@@ -138,11 +151,9 @@ def recoverability(spectrum: Spectrum, noise: float) -> Range:
     axes(spectrum.values, "r", of="singular values")
     weights = _weights(spectrum)
     noise = _positive(noise)
-    resolved = spectrum.resolved_count
-    low = float(weights[:resolved] @ _shares(spectrum.resolved, noise))
     high = _upper_end(spectrum, weights, noise)
-    low = min(low, high)  # equal up to rounding where nothing is unknown
-    return Range(low, high, certified=spectrum.complete)
+    low = min(_lower_end(spectrum, weights, noise), high)
+    return Range(low, high, certified=spectrum.complete or spectrum.hidden is not None)
 
 
 def noise_for(spectrum: Spectrum, rms: float, target: float = 0.05) -> float | None:
@@ -182,7 +193,7 @@ def noise_for(spectrum: Spectrum, rms: float, target: float = 0.05) -> float | N
     def excess(log_noise: float) -> float:
         return _upper_end(spectrum, weights, math.exp(log_noise)) - target
 
-    # At t = 1 every a is at most 4·max(σ_1, f)²/N², and the weights sum to 1 or less.
+    # At t = 1 every a is at most 6·max(σ_1, f)²/N², and the weights sum to 1 or less.
     largest = max(spectrum.largest, spectrum.floor)
     most = math.log(2 * largest) - math.log(slack) / 2 + 1
     # Twenty e-folds below every value, all of them are recovered to the last digit.
@@ -203,21 +214,44 @@ def _shares(values: Floats, noise: float) -> Floats:
     return shares
 
 
+def _lower_end(spectrum: Spectrum, weights: Floats, noise: float) -> float:
+    noise = math.hypot(noise, spectrum.hidden or 0.0)
+    values, floor = spectrum.resolved, spectrum.floor
+    resolved = weights[: values.size]
+    if floor == 0.0 or values.size == 0:
+        return float(resolved @ _shares(values, noise))
+    error, blur = (floor, 0.0) if spectrum.error is None else (spectrum.error, floor)
+    ends = []
+    for caution in _CAUTIONS:
+        assumed = math.hypot(noise, caution * (error + blur))
+        shares = _shares(values, assumed)
+        # By quotients that cannot overflow: N is no more than M, what is not known no more than σ.
+        blurred = np.square(blur / values)
+        gains = shares * (1 - shares) * (1 + blurred)
+        moved = math.sqrt(float(resolved @ np.square(blurred * shares)))
+        moved += math.sqrt(float(resolved @ (np.square(error / values * shares) * (1 + blurred))))
+        kept = float(resolved @ (shares * (2 - shares) - (noise / assumed) ** 2 * gains))
+        ends.append(kept - 2 * math.sqrt(max(0.0, 1 - kept)) * moved - moved**2)
+    return max(0.0, *ends)
+
+
 def _upper_end(spectrum: Spectrum, weights: Floats, noise: float) -> float:
     recovered = _recovered_at_most(spectrum, weights, noise)
     return min(recovered + _unspanned(weights), spectrum.ceiling, 1.0)
 
 
 def _recovered_at_most(spectrum: Spectrum, weights: Floats, noise: float) -> float:
-    values, floor = spectrum.values, spectrum.floor
-    if floor == 0.0 or values.size == 0:
+    values, error = spectrum.values, spectrum.floor
+    if spectrum.error is not None:
+        values, error = np.hypot(values, spectrum.floor), spectrum.error
+    if error == 0.0 or values.size == 0:
         return float(weights @ _shares(values, noise))
     # The best t lies between f/σ_1, where the strongest value grows least, and 1.
-    least = min(1.0, max(1e-12, floor / max(spectrum.largest, floor)))
+    least = min(1.0, max(1e-12, error / max(spectrum.largest, error)))
     ends = [
         float(
             weights
-            @ _shares(np.hypot(np.sqrt(1 + t) * values, math.sqrt(1 + 1 / t) * floor), noise)
+            @ _shares(np.hypot(np.sqrt(1 + t) * values, math.sqrt(1 + 1 / t) * error), noise)
         )
         for t in np.geomspace(least, 1.0, _TRADE_OFFS)
     ]

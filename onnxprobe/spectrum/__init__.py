@@ -24,6 +24,7 @@ from onnxprobe.spectrum.prior import Prior, PriorKind, isotropic_prior, join_pri
 from onnxprobe.spectrum.prior_weighting import prior_spectrum, prior_spectrum_of_factor
 from onnxprobe.spectrum.rank import DEFAULT_TOLERANCE, TOLERANCES, Rank, numerical_rank
 from onnxprobe.spectrum.spectrum import Spectrum
+from onnxprobe.spectrum.unseen import unseen_energies
 
 __all__ = [
     "DEFAULT_TOLERANCE",
@@ -63,4 +64,5 @@ __all__ = [
     "scatter",
     "stable_rank",
     "two_nn",
+    "unseen_energies",
 ]

@@ -75,9 +75,12 @@ def data_prior(samples: Array, limit: int) -> Prior:
     completing = kept < n <= limit and tail > 0
     directions = orthonormal_rows(rows, complete=completing, overwrite=dual)
     assert directions is not None, "a finite Gram matrix has finite components"
+    along = (1 - shrinkage.intensity) * system.values / (count - 1)
     variances = np.full(len(directions), tail)
-    variances[:kept] += (1 - shrinkage.intensity) * system.values[:kept] / (count - 1)
-    return Prior("data", n, float(np.trace(squares)) / (count - 1), directions, variances)
+    variances[:kept] += along[:kept]
+    outside = tail + float(along[kept:].max(initial=0.0))
+    trace = float(np.trace(squares)) / (count - 1)
+    return Prior("data", n, trace, directions, variances, outside)
 
 
 def held_out_share(gram: Floats, limit: int) -> float | None:

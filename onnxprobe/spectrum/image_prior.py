@@ -93,12 +93,14 @@ def image_prior(
     """
     colours = _colours(layout, deviations)
     variances = (colours.values[:, None, None] * _power(layout)).ravel()
-    strongest = np.argsort(-variances, kind="stable")[:limit]
+    order = np.argsort(-variances, kind="stable")
+    strongest, rest = order[:limit], order[limit:]
     channel, fy, fx = np.unravel_index(strongest, (layout.channels, layout.height, layout.width))
     pixels = _cosines(layout.height)[fy][:, :, None] * _cosines(layout.width)[fx][:, None, :]
     directions = _arrange(layout, pixels, colours.vectors.T[channel])
     trace = float(variances.sum())
-    return Prior("image", layout.size, trace, directions, variances[strongest])
+    outside = float(variances[rest].max(initial=0.0))
+    return Prior("image", layout.size, trace, directions, variances[strongest], outside)
 
 
 def _power(layout: ImageLayout) -> Floats:

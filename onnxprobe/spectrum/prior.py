@@ -36,6 +36,8 @@ class Prior:
             where every orthonormal basis is one (isotropic).
         variances: Variance along each of them, shape (K,), descending; all n where there are no
             directions.
+        outside: Upper bound of the variance along any unit vector orthogonal to the directions;
+            ``None`` if it is no more than along the last of them.
     """
 
     kind: PriorKind
@@ -43,6 +45,7 @@ class Prior:
     trace: float
     directions: Floats | NDArray[np.float32] | None
     variances: Floats
+    outside: float | None = None
 
     def __post_init__(self) -> None:
         (k,) = axes(self.variances, "K", of="variances")
@@ -54,6 +57,8 @@ class Prior:
             raise ValueError(f"a total variance is finite and not negative, got {self.trace}")
         if not (np.isfinite(self.variances).all() and np.all(self.variances >= 0)):
             raise ValueError("variances must be finite and not negative")
+        if self.outside is not None and not (math.isfinite(self.outside) and self.outside >= 0):
+            raise ValueError(f"a variance is finite and not negative, got {self.outside} outside")
         if np.any(np.diff(self.variances) > 0):
             raise ValueError("variances must be descending, the leading directions first")
         if self.variances.sum() > self.trace * (1 + 1e-6):
@@ -78,6 +83,22 @@ class Prior:
         """
         return float(self.variances[:count].sum()) >= _WHOLE * self.trace
 
+    def beyond(self, count: int) -> float:
+        """Bound the variance along any direction orthogonal to the leading ones.
+
+        Args:
+            count: Leading directions.
+
+        Returns:
+            The next variance, or what lies outside of all of them if that may be more; no more than
+            what is left of the total.
+        """
+        rest = max(0.0, self.trace - float(self.variances[:count].sum()))
+        known = rest if self.outside is None else self.outside
+        if self.outside is None and self.variances.size:
+            known = float(self.variances[-1])  # they are the leading ones
+        return min(rest, max(known, float(self.variances[count:].max(initial=0.0))))
+
     def leading(self, limit: int) -> Prior:
         """Keep only the strongest directions.
 
@@ -90,7 +111,12 @@ class Prior:
         if self.directions is None or limit >= len(self.directions):
             return self
         return Prior(
-            self.kind, self.size, self.trace, self.directions[:limit], self.variances[:limit]
+            self.kind,
+            self.size,
+            self.trace,
+            self.directions[:limit],
+            self.variances[:limit],
+            self.beyond(limit),
         )
 
 
@@ -142,7 +168,10 @@ def join_priors(priors: Sequence[Prior], limit: int) -> Prior:
     strongest = np.argsort(-variances, kind="stable")[:limit]
     directions = np.zeros((len(strongest), size))
     column = row = 0
+    outside = float(np.delete(variances, strongest).max(initial=0.0))
     for prior in priors:
+        if prior.directions is not None:
+            outside = max(outside, prior.beyond(len(prior.variances)))
         here = slice(column, column + prior.size)
         own = strongest - row
         mine = np.flatnonzero((own >= 0) & (own < len(prior.variances)))
@@ -154,4 +183,4 @@ def join_priors(priors: Sequence[Prior], limit: int) -> Prior:
         row += len(prior.variances)
     kind = max((prior.kind for prior in priors), key=_KINDS.index)
     trace = math.fsum(prior.trace for prior in priors)
-    return Prior(kind, size, trace, directions, variances[strongest])
+    return Prior(kind, size, trace, directions, variances[strongest], outside)

@@ -28,6 +28,7 @@ class _Frame:
     variances: Floats
     rotation: Floats | None
     outputs: int | None
+    unseen: float | None
 
     @property
     def deviations(self) -> Floats:
@@ -37,7 +38,10 @@ class _Frame:
     def share(self) -> float:
         return float(self.variances.sum()) / self.prior.trace
 
-    def spectrum(self, values: Floats, weights: Floats, floor: float) -> Spectrum | None:
+    def spectrum(
+        self, values: Floats, weights: Floats, error: float, blur: float
+    ) -> Spectrum | None:
+        floor = max(error, blur)
         if not math.isfinite(floor):
             return None  # the Jacobian is so large that its squares are not numbers
         return Spectrum.of(
@@ -46,7 +50,18 @@ class _Frame:
             floor=floor,
             complete=self.prior.is_spanned_by(len(self.variances)),
             ceiling=self.ceiling,
+            error=error if error < blur else None,
+            hidden=self.hidden,
         )
+
+    @property
+    def hidden(self) -> float | None:
+        # By interlacing, what an isotropic prior shows through some directions is there.
+        if self.prior.directions is None or self.prior.is_spanned_by(len(self.variances)):
+            return 0.0
+        if self.unseen is None:
+            return None
+        return math.sqrt(self.prior.beyond(len(self.variances)) * self.unseen)
 
     @property
     def ceiling(self) -> float:
@@ -55,7 +70,9 @@ class _Frame:
         known = self.prior.variances
         if self.outputs is None or self.outputs > len(known):
             return 1.0
-        return min(1.0, float(known[: self.outputs].sum()) / self.prior.trace)
+        # Several inputs under one prior may have left out more than the weakest that was kept.
+        largest = np.maximum(known[: self.outputs], self.prior.beyond(len(known)))
+        return min(1.0, float(largest.sum()) / self.prior.trace)
 
 
 def prior_spectrum(
@@ -65,6 +82,7 @@ def prior_spectrum(
     prior_in_directions: Array | None = None,
     floor: float = 0.0,
     outputs: int | None = None,
+    unseen: float | None = None,
 ) -> Spectrum | None:
     """Weigh a Jacobian, given by its Gram matrix through directions, by a prior.
 
@@ -85,6 +103,9 @@ def prior_spectrum(
             first k.
         floor: Noise floor of the Jacobian, the norm of its error, in output units per input unit.
         outputs: Rows of J; a map of few outputs cannot reveal more than so many directions.
+        unseen: Upper bound of ``Σ‖U·J·q‖²`` over orthonormal q orthogonal to the prior's
+            directions, U projecting onto outputs that the prior's directions move
+            (:func:`unseen_energies`), or of ``Σ‖J·q‖²``; ``None`` if there is none.
 
     Returns:
         Values in output units per prior standard deviation, with weights; ``None`` if G is not
@@ -106,7 +127,7 @@ def prior_spectrum(
         ([3.0, 2.0], [0.2, 0.8])
     """
     (k, _) = axes(gram, "k k", of="gram")
-    frame = _frame(prior, k, prior_in_directions, outputs)
+    frame = _frame(prior, k, prior_in_directions, outputs, unseen)
     if frame is None or not np.isfinite(gram).all():
         return None
     reach = math.sqrt(float(frame.variances.max(initial=0.0)))
@@ -116,7 +137,7 @@ def prior_spectrum(
             return None
         blur = rounding_floor(float(energies.max(initial=0.0)), k)
         weights = np.full(k, 1 / prior.size)
-        return frame.spectrum(reach * np.sqrt(energies), weights, reach * max(floor, blur))
+        return frame.spectrum(reach * np.sqrt(energies), weights, reach * floor, reach * blur)
     deviations = frame.deviations
     with np.errstate(over="ignore", invalid="ignore"):  # the eigensolver's gate speaks
         inner = gram if frame.rotation is None else frame.rotation @ gram @ frame.rotation.T
@@ -129,7 +150,7 @@ def prior_spectrum(
         largest = _norm(gram) * reach**2
     blur = rounding_floor(largest, max(k, len(deviations)))
     weights = frame.variances @ np.square(system.vectors) / prior.trace
-    return frame.spectrum(np.sqrt(system.values), weights, max(floor * reach, blur))
+    return frame.spectrum(np.sqrt(system.values), weights, floor * reach, blur)
 
 
 def prior_spectrum_of_factor(
@@ -138,6 +159,7 @@ def prior_spectrum_of_factor(
     *,
     prior_in_directions: Array | None = None,
     floor: float = 0.0,
+    unseen: float | None = None,
 ) -> Spectrum | None:
     """Weigh a Jacobian, given by its tangents, by a prior.
 
@@ -151,6 +173,7 @@ def prior_spectrum_of_factor(
         prior: The prior.
         prior_in_directions: C, shape (K, k), or ``None``, as in :func:`prior_spectrum`.
         floor: Noise floor of the Jacobian, in output units per input unit.
+        unseen: As in :func:`prior_spectrum`.
 
     Returns:
         One value per direction of the prior, zeros included, so that the weights sum to the spanned
@@ -167,7 +190,7 @@ def prior_spectrum_of_factor(
         ([2.0, 0.0], [0.8, 0.2], 0.8)
     """
     k, m = axes(factor, "k m", of="factor")
-    frame = _frame(prior, k, prior_in_directions, m)
+    frame = _frame(prior, k, prior_in_directions, m, unseen)
     if frame is None or not np.isfinite(factor).all():
         return None
     tangents = np.asarray(factor, dtype=np.float64)
@@ -193,7 +216,7 @@ def prior_spectrum_of_factor(
         weights = _weights_from_left(frame, scaled, left)
     else:
         weights = frame.variances @ np.square(system.vectors) / prior.trace
-    return frame.spectrum(values, weights, lowest)
+    return frame.spectrum(values, weights, floor * reach, blur)
 
 
 def _weights_from_left(frame: _Frame, scaled: Floats, left: Floats) -> Floats:
@@ -207,7 +230,11 @@ def _weights_from_left(frame: _Frame, scaled: Floats, left: Floats) -> Floats:
 
 
 def _frame(
-    prior: Prior, k: int, prior_in_directions: Array | None, outputs: int | None
+    prior: Prior,
+    k: int,
+    prior_in_directions: Array | None,
+    outputs: int | None,
+    unseen: float | None,
 ) -> _Frame | None:
     # How prior and directions fit; None if the prior has no variance.
     if prior.directions is None:
@@ -234,7 +261,7 @@ def _frame(
                 "the Jacobian's directions do not span the prior's: "
                 f"up to {missing:.3g} of a unit direction is missing"
             )
-    return _Frame(prior, used, rotation, outputs) if prior.trace > 0 else None
+    return _Frame(prior, used, rotation, outputs, unseen) if prior.trace > 0 else None
 
 
 def _rotation_error(tangents: Floats, rotation: Floats) -> float:

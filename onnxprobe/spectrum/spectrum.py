@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,12 @@ class Spectrum:
         bound: Where incomplete, an upper bound of the true largest singular value, if one is known.
         ceiling: Largest share of the prior's variance that a map of so few outputs can reveal at
             all, whatever its values; 1 where nothing better is known.
+        error: Norm of the map's own error, where that is less than the floor: the floor is then
+            what squaring in float64 left, by which *squares* are wrong, by ``floor²`` at most.
+            ``None`` if the floor is that norm.
+        hidden: Where incomplete, an upper bound of what unseen directions add to the outputs that
+            seen ones move, as a standard deviation; 0 where nothing unseen can hide what was seen,
+            ``None`` where no bound is known.
     """
 
     values: Floats
@@ -44,6 +50,8 @@ class Spectrum:
     complete: bool = True
     bound: float | None = None
     ceiling: float = 1.0
+    error: float | None = None
+    hidden: float | None = None
 
     def __post_init__(self) -> None:
         (r,) = axes(self.values, "r", of="values")
@@ -57,12 +65,16 @@ class Spectrum:
                 raise ValueError(
                     f"weights are shares of one variance, but their sum is {total:.6g}"
                 )
-        for name in ("floor", "bound"):
+        for name in ("floor", "bound", "error", "hidden"):
             number = getattr(self, name)
             if number is not None and not (math.isfinite(number) and number >= 0):
                 raise ValueError(f"the {name} must be finite and not negative, got {number}")
         if not 0 <= self.ceiling <= 1:
             raise ValueError(f"the ceiling is a share between 0 and 1, got {self.ceiling}")
+        if self.error is not None and self.error > self.floor:
+            raise ValueError(
+                f"an error of its own lies below the floor, got {self.error} and {self.floor}"
+            )
 
     @classmethod
     def of(
@@ -74,6 +86,8 @@ class Spectrum:
         complete: bool = True,
         bound: float | None = None,
         ceiling: float = 1.0,
+        error: float | None = None,
+        hidden: float | None = None,
     ) -> Spectrum:
         """Copy, sort and check singular values.
 
@@ -84,6 +98,8 @@ class Spectrum:
             complete: Whether every direction of the space was seen.
             bound: Upper bound of the true largest singular value.
             ceiling: Largest share of the prior's variance that the map can reveal.
+            error: Norm of the map's own error, where the floor is that of squaring.
+            hidden: Upper bound of what unseen directions add where seen ones show.
 
         Returns:
             The spectrum, values descending; equal values keep their order.
@@ -104,7 +120,7 @@ class Spectrum:
             shares = np.asarray(weights, dtype=np.float64)
             axes(shares, "r", of="weights", r=r)
             shares = _frozen(shares[order])
-        return cls(_frozen(sigma[order]), shares, floor, complete, bound, ceiling)
+        return cls(_frozen(sigma[order]), shares, floor, complete, bound, ceiling, error, hidden)
 
     @property
     def resolved(self) -> Floats:
@@ -131,7 +147,7 @@ class Spectrum:
         return float(np.square(self.values / largest).sum()) * largest * largest
 
     def scaled(self, factor: float) -> Spectrum:
-        """Multiply the map by a number: values, floor and bound scale, shares do not.
+        """Multiply the map by a number: values and their bounds scale, shares do not.
 
         Args:
             factor: Any finite number; its sign does not matter.
@@ -151,8 +167,18 @@ class Spectrum:
             raise ValueError(f"a spectrum is scaled by a finite number, got {factor}")
         with np.errstate(over="ignore"):  # the constructor refuses the infinities with a sentence
             values = _frozen(self.values * size)
-        bound = None if self.bound is None else self.bound * size
-        return Spectrum(values, self.weights, self.floor * size, self.complete, bound, self.ceiling)
+
+        def times(number: float | None) -> float | None:
+            return None if number is None else number * size
+
+        return replace(
+            self,
+            values=values,
+            floor=self.floor * size,
+            bound=times(self.bound),
+            error=times(self.error),
+            hidden=times(self.hidden),
+        )
 
     def decimated(self, limit: int) -> tuple[NDArray[np.int64], Floats]:
         """Choose a few values that show the whole curve, for reports.

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from onnxprobe.shapes import ShapeError
-from onnxprobe.spectrum import Prior, PriorKind, isotropic_prior, join_priors
+from onnxprobe.spectrum import (
+    ImageLayout,
+    Prior,
+    PriorKind,
+    data_prior,
+    image_prior,
+    isotropic_prior,
+    join_priors,
+)
 from onnxprobe.types import Floats
 
 
@@ -38,6 +46,51 @@ def test_the_share_is_the_variance_along_the_directions() -> None:
     leading = prior.leading(1)
     assert (leading.share, leading.trace, len(leading.variances)) == (0.6, 5.0, 1)
     assert prior.leading(2) is prior
+
+
+def test_no_direction_outside_has_more_variance_than_is_said() -> None:
+    """Whatever is kept of it, against the covariance outside what is kept."""
+    rng = np.random.default_rng(0)
+    whole = [
+        data_prior(rng.standard_normal((5, 9)) * np.geomspace(1, 0.1, 9), 9),
+        data_prior(rng.standard_normal((30, 9)) * np.geomspace(1, 0.1, 9), 9),
+        image_prior(ImageLayout(3, 3, channel_axis=None), [0.25], 9),
+        join_priors(
+            [_prior("data", 4, [3.0, 1.0, 0.7, 0.2], trace=4.9), isotropic_prior(5, 0.8)], limit=9
+        ),
+    ]
+    for prior in whole:
+        covariance = _covariance(prior)
+        for kept in range(9):
+            leading = prior.leading(kept)
+            assert leading.directions is not None
+            outside = np.eye(9) - leading.directions.T @ leading.directions
+            largest = np.linalg.eigvalsh(outside @ covariance @ outside)[-1]
+            assert leading.beyond(kept) == pytest.approx(largest, rel=1e-9)
+            assert prior.beyond(kept) == pytest.approx(largest, rel=1e-9)
+
+
+def test_priors_that_kept_a_part_know_what_they_left_out() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((6, 40)) * np.geomspace(1, 0.1, 40)
+    for limit in (2, 5):
+        whole, part = data_prior(samples, 40), data_prior(samples, limit)
+        assert part.beyond(limit) == pytest.approx(whole.beyond(limit), rel=1e-9)
+    layout = ImageLayout(4, 4, channel_axis=None)
+    whole, part = image_prior(layout, [0.25], 16), image_prior(layout, [0.25], 7)
+    assert part.beyond(7) == whole.beyond(7)
+    joint = join_priors([part, isotropic_prior(2, 1e-3)], limit=18)
+    assert joint.beyond(9) == part.beyond(7)
+
+
+def test_what_is_not_said_follows_from_the_total() -> None:
+    prior = _prior("data", 4, [3.0, 1.0], trace=4.5)
+    assert prior.beyond(1) == 1.0
+    assert prior.beyond(2) == 0.5
+    assert _prior("data", 4, [3.0, 0.1], trace=4.5).beyond(2) == 0.1
+    assert Prior("data", 3, 2.0, np.zeros((0, 3)), np.zeros(0)).beyond(0) == 2.0
+    with pytest.raises(ValueError, match=r"is finite and not negative, got -1\.0 outside"):
+        Prior("data", 3, 2.0, np.zeros((0, 3)), np.zeros(0), outside=-1.0)
 
 
 def test_a_prior_without_variance_lacks_nothing() -> None:

@@ -10,6 +10,7 @@ from onnxprobe.spectrum import (
     eigenvalues,
     gram,
     isotropic_prior,
+    join_priors,
     prior_spectrum,
     prior_spectrum_of_factor,
 )
@@ -221,6 +222,15 @@ def test_few_outputs_bound_what_can_be_revealed() -> None:
     beyond = prior_spectrum_of_factor(np.zeros((3, 5)), prior.leading(3))
     assert beyond is not None
     assert beyond.ceiling == 1.0
+
+
+def test_a_ceiling_counts_what_a_joint_prior_left_out() -> None:
+    """The second output may show what was left out of the first input, not the weak second one."""
+    first = Prior("image", 2, 5.0, np.eye(2)[:1], np.array([3.0]))
+    joint = join_priors([first, isotropic_prior(1, 0.1)], limit=2)
+    found = prior_spectrum_of_factor(np.zeros((2, 2)), joint)
+    assert found is not None
+    assert found.ceiling == pytest.approx(5.0 / 5.1, rel=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(8, 0), (8, 3), (8, 20)])

@@ -71,6 +71,15 @@ def test_a_floor_or_bound_that_is_no_magnitude_is_refused(wrong: float) -> None:
         Spectrum.of([1.0], floor=wrong)
     with pytest.raises(ValueError, match="the bound must be finite and not negative"):
         Spectrum.of([1.0], complete=False, bound=wrong)
+    with pytest.raises(ValueError, match="the error must be finite and not negative"):
+        Spectrum.of([1.0], floor=1.0, error=wrong)
+    with pytest.raises(ValueError, match="the hidden must be finite and not negative"):
+        Spectrum.of([1.0], complete=False, hidden=wrong)
+
+
+def test_an_error_above_the_floor_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"an error of its own lies below the floor, got 2\.0 and"):
+        Spectrum.of([3.0], floor=1.0, error=2.0)
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, np.nan])
@@ -112,6 +121,8 @@ def test_scaling_scales_everything_in_output_units_and_nothing_else() -> None:
     assert scaled.values.tolist() == [4.0, 2.0]
     assert (scaled.floor, scaled.bound, scaled.complete, scaled.ceiling) == (1.0, 8.0, False, 0.9)
     assert scaled.weights is spectrum.weights
+    blurred = Spectrum.of([2.0], floor=0.5, complete=False, error=0.25, hidden=3.0).scaled(-2.0)
+    assert (blurred.floor, blurred.error, blurred.hidden) == (1.0, 0.5, 6.0)
     assert spectrum.scaled(0.0).values.tolist() == [0.0, 0.0]
     assert Spectrum.of([1.0]).scaled(2.0).bound is None
 
