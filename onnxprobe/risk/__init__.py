@@ -35,7 +35,7 @@ from onnxprobe.risk.release_noise import (
     parse_release_noise,
     rounding_moment,
 )
-from onnxprobe.risk.tokens import nearest_rows, reconstruct_positions
+from onnxprobe.risk.tokens import PositionAttack, nearest_rows
 
 __all__ = [
     "FOLDS",
@@ -46,6 +46,7 @@ __all__ = [
     "Estimate",
     "FloatFormat",
     "NumberFormat",
+    "PositionAttack",
     "Range",
     "ReleaseNoise",
     "RidgeAttack",
@@ -62,7 +63,6 @@ __all__ = [
     "nearest_rows",
     "noise_for",
     "parse_release_noise",
-    "reconstruct_positions",
     "recoverability",
     "recoverable_dof",
     "ridge_attack",

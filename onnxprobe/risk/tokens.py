@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from onnxprobe.shapes import axes
 from onnxprobe.types import Array, Floats
 
-__all__ = ["nearest_rows", "reconstruct_positions"]
+__all__ = ["PositionAttack", "nearest_rows"]
 
 # Distances that are held at a time.
 _BLOCK_ELEMENTS = 2**24
@@ -52,19 +54,37 @@ def nearest_rows(table: Array, vectors: Array) -> NDArray[np.intp]:
     return nearest
 
 
-def reconstruct_positions(
-    features: Array,
-    targets: Array,
-    folds: NDArray[np.intp],
-    wanted: NDArray[np.intp],
-    noise_variance: float,
-    seed: int = 0,
-) -> Floats:
-    """Reconstruct embeddings from what a tensor holds at the same position, by ridge regression.
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """What positions outside a part teach about those inside.
+
+    Attributes:
+        here: Which of the wanted positions are inside, shape (h,).
+        gram: Inner products of features, or of positions where these are fewer.
+        known: Features of the positions that teach, if their inner products are held, else
+            ``None``.
+        products: What the gram is solved for.
+        features: Features of the wanted positions inside, shape (h, f).
+        mean: Of the embeddings that teach, shape (d,).
+        taught: How many positions teach.
+        scale: Their features' mean variance.
+    """
+
+    here: NDArray[np.intp]
+    gram: Floats
+    known: Floats | None
+    products: Floats
+    features: Floats
+    mean: Floats
+    taught: int
+    scale: float
+
+
+class PositionAttack:
+    """Ridge regression from what a tensor holds at a position to the embedding there.
 
     One linear map serves all positions, so that few samples teach much: what a transformer holds
-    at a position is mostly about the token there. The penalty is the noise, ``n·τ²``, as in the
-    best linear estimate, and never chosen by looking at what is scored.
+    at a position is mostly about the token there.
 
     Args:
         features: What the tensor holds at each position of each sample, shape (p, f).
@@ -72,11 +92,6 @@ def reconstruct_positions(
         folds: The part of each position's sample, shape (p,); a part is reconstructed from what
             the others teach.
         wanted: Which positions to reconstruct, shape (q,).
-        noise_variance: Variance τ² of the noise on each element of the released tensor.
-        seed: Of the noise that is added to what is reconstructed.
-
-    Returns:
-        Shape (q, d).
 
     Raises:
         ValueError: If features or targets are not finite, or all positions are of one part.
@@ -87,34 +102,75 @@ def reconstruct_positions(
     Example:
         >>> x = np.random.default_rng(0).normal(size=(64, 3))
         >>> folds, wanted = np.arange(64) % 4, np.arange(5)
-        >>> made = reconstruct_positions(x @ np.diag([1.0, 2.0, 3.0]), x, folds, wanted, 0.0)
-        >>> bool(np.allclose(made, x[:5], atol=1e-3))
+        >>> attack = PositionAttack(x @ np.diag([1.0, 2.0, 3.0]), x, folds, wanted)
+        >>> bool(np.allclose(attack.reconstruct(0.0), x[:5], atol=1e-3))
         True
     """
-    count, f = axes(features, "p f", of="features")
-    _, d = axes(targets, "p d", of="targets", p=count)
-    axes(folds, "p", of="folds", p=count)
-    if not (np.isfinite(features).all() and np.isfinite(targets).all()):
-        raise ValueError("features and targets must be finite")
-    rng = np.random.default_rng(seed)
-    made: Floats = np.empty((len(wanted), d))
-    for fold in np.unique(folds[wanted]):
-        train, here = folds != fold, folds[wanted] == fold
-        known = int(train.sum())
-        if not known:
-            raise ValueError("positions of one part teach nothing about it")
-        z, x = features[train].astype(np.float64), targets[train].astype(np.float64)
-        centre, mean = z.mean(axis=0), x.mean(axis=0)
-        z, x = z - centre, x - mean
-        penalty = known * noise_variance + _LEAST_PENALTY * np.sum(z**2) / f
-        noise = noise_variance**0.5 * rng.standard_normal((int(here.sum()), f))
-        seen = features[wanted[here]] + noise - centre
-        if not penalty > 0:
-            made[here] = mean
-        elif f <= known:
-            gram = z.T @ z + penalty * np.eye(f)
-            made[here] = mean + seen @ scipy.linalg.solve(gram, z.T @ x, assume_a="pos")
-        else:
-            gram = z @ z.T + penalty * np.eye(known)
-            made[here] = mean + seen @ z.T @ scipy.linalg.solve(gram, x, assume_a="pos")
-    return made
+
+    def __init__(
+        self, features: Array, targets: Array, folds: NDArray[np.intp], wanted: NDArray[np.intp]
+    ) -> None:
+        count, _ = axes(features, "p f", of="features")
+        _, d = axes(targets, "p d", of="targets", p=count)
+        axes(folds, "p", of="folds", p=count)
+        if not (np.isfinite(features).all() and np.isfinite(targets).all()):
+            raise ValueError("features and targets must be finite")
+        self._shape = (len(wanted), d)
+        self._folds = [
+            _learn(features, targets, folds != fold, wanted, np.flatnonzero(folds[wanted] == fold))
+            for fold in np.unique(folds[wanted])
+        ]
+
+    def reconstruct(self, noise_variance: float, seed: int = 0) -> Floats:
+        """Reconstruct the embeddings from a noisy tensor.
+
+        The penalty is the noise, ``p·τ²``, as in the best linear estimate, and never chosen by
+        looking at what is scored.
+
+        Args:
+            noise_variance: Variance τ² of the noise on each element of the released tensor.
+            seed: Of the noise, which is drawn.
+
+        Returns:
+            Shape (q, d).
+        """
+        rng = np.random.default_rng(seed)
+        made: Floats = np.empty(self._shape)
+        for fold in self._folds:
+            penalty = fold.taught * noise_variance + _LEAST_PENALTY * fold.scale
+            drawn = noise_variance**0.5 * rng.standard_normal(fold.features.shape)
+            if not penalty > 0:
+                made[fold.here] = fold.mean
+                continue
+            gram = fold.gram + penalty * np.eye(len(fold.gram))
+            weights = scipy.linalg.solve(gram, fold.products, assume_a="pos")
+            if fold.known is not None:
+                weights = fold.known.T @ weights
+            made[fold.here] = fold.mean + (fold.features + drawn) @ weights
+        return made
+
+
+def _learn(
+    features: Array,
+    targets: Array,
+    train: NDArray[np.bool_],
+    wanted: NDArray[np.intp],
+    here: NDArray[np.intp],
+) -> _Fold:
+    taught = int(train.sum())
+    if not taught:
+        raise ValueError("positions of one part teach nothing about it")
+    z, x = features[train].astype(np.float64), targets[train].astype(np.float64)
+    centre, mean = z.mean(axis=0), x.mean(axis=0)
+    z, x = z - centre, x - mean
+    few = len(z) < z.shape[1]
+    return _Fold(
+        here,
+        gram=z @ z.T if few else z.T @ z,
+        known=z if few else None,
+        products=x if few else z.T @ x,
+        features=features[wanted[here]] - centre,
+        mean=mean,
+        taught=taught,
+        scale=float(np.sum(z**2)) / z.shape[1],
+    )

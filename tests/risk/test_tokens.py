@@ -7,8 +7,8 @@ import pytest
 
 from onnxprobe.risk import (
     FOLDS,
+    PositionAttack,
     nearest_rows,
-    reconstruct_positions,
     ridge_attack,
     tokens,
 )
@@ -83,7 +83,7 @@ def test_positions_are_reconstructed_by_ridge_regression(
     x = rng.normal(size=(positions, 4)) + 5
     z = np.tanh(x @ rng.normal(size=(4, f))) - 2
     folds, wanted = np.arange(positions) % FOLDS, np.arange(7)
-    made = reconstruct_positions(z, x, folds, wanted, variance, seed=3)
+    made = PositionAttack(z, x, folds, wanted).reconstruct(variance, seed=3)
     noise = np.random.default_rng(3)
     for fold in range(FOLDS):
         here = np.flatnonzero(folds[wanted] == fold)
@@ -105,7 +105,7 @@ def test_noise_is_weighed_as_the_best_linear_estimate_does() -> None:
     x = rng.normal(size=(4000, 3))
     z = x @ rng.normal(size=(3, 8))
     folds, wanted = np.arange(4000) % FOLDS, np.arange(4000)
-    made = reconstruct_positions(z, x, folds, wanted, 2.0)
+    made = PositionAttack(z, x, folds, wanted).reconstruct(2.0)
     error = np.mean((made - x) ** 2)
     # cov(x | z + e) with a unit prior.
     mixing = np.linalg.lstsq(x, z, rcond=None)[0]
@@ -115,12 +115,12 @@ def test_noise_is_weighed_as_the_best_linear_estimate_does() -> None:
 
 def test_a_position_that_does_not_vary_gives_the_mean() -> None:
     x = np.random.default_rng(0).normal(size=(16, 2))
-    made = reconstruct_positions(np.ones((16, 3)), x, np.arange(16) % 4, np.array([0]), 0.0)
+    made = PositionAttack(np.ones((16, 3)), x, np.arange(16) % 4, np.array([0])).reconstruct(0.0)
     assert made[0] == pytest.approx(x[np.arange(16) % 4 != 0].mean(axis=0))
 
 
 def test_one_part_teaches_nothing_about_itself() -> None:
     with pytest.raises(ValueError, match="teach nothing"):
-        reconstruct_positions(np.eye(4), np.eye(4), np.zeros(4, int), np.array([0]), 0.0)
+        PositionAttack(np.eye(4), np.eye(4), np.zeros(4, int), np.array([0]))
     with pytest.raises(ValueError, match="finite"):
-        reconstruct_positions(np.full((4, 1), np.nan), np.eye(4), np.arange(4), np.array([0]), 0.0)
+        PositionAttack(np.full((4, 1), np.nan), np.eye(4), np.arange(4), np.array([0]))

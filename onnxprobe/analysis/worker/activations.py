@@ -234,19 +234,20 @@ def _attained(
         for (text, level), share in zip(levels.items(), floor.r2, strict=True)
     ]
     task = token_task(study)
+    positions = None if task is None else task.at_positions(layout, values)
     for each, variance, penalties in zip(attained, variances, floor.penalties, strict=True):
         if task is None:
             break
         each.tokens = task.share(attack, penalties, variance)
-        told = task.by_position(layout, values, variance)
-        if told is not None:
+        if positions is not None:
+            told = task.told(positions, variance)
             each.tokens = max(each.tokens, told.tokens)
             each.share = max(each.share or 0.0, told.r2)
     enough: dict[str, float | None] = {}
     for target in study.configuration.targets if scale.rms > 0 else ():
         variance = attack.least_variance(target)
-        if task is not None:
-            variance = task.enough(layout, values, target, variance, scale.rms)
+        if task is not None and positions is not None:
+            variance = task.enough(positions, target, variance, scale.rms)
         enough[target_key(target)] = math.sqrt(variance) / scale.rms
     return attained, enough
 

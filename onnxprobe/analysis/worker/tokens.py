@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnxprobe.analysis.messages import Layout
 from onnxprobe.analysis.worker.study import Study
 from onnxprobe.graph import lookup_table
-from onnxprobe.risk import FOLDS, MAX_SAMPLES, RidgeAttack, nearest_rows, reconstruct_positions
+from onnxprobe.risk import FOLDS, MAX_SAMPLES, PositionAttack, RidgeAttack, nearest_rows
 from onnxprobe.types import Array, Floats
 
 __all__ = ["TokenTask", "Told", "token_task"]
@@ -94,18 +94,15 @@ class TokenTask:
             made[here] = weights[self.samples[here]] @ self.inner[:, position]
         return self._told(made)
 
-    def by_position(
-        self, layout: Layout, values: Array | None, noise_variance: float
-    ) -> Told | None:
-        """Reconstruct embeddings from what the tensor holds at each token's own position.
+    def at_positions(self, layout: Layout, values: Array | None) -> PositionAttack | None:
+        """Learn to reconstruct embeddings from what the tensor holds at their own positions.
 
         Args:
             layout: How the tensor lies.
             values: Its values at the samples, shape (N, elements), if they are there.
-            noise_variance: Of release noise, on each element.
 
         Returns:
-            What that tells; ``None`` if the tensor has no axis of positions.
+            The attack; ``None`` if the tensor has no axis of positions.
         """
         length = self.inner.shape[1]
         if values is None or length < 2 or length not in layout.shape:
@@ -117,15 +114,21 @@ class TokenTask:
         if features.shape[1] > _FEATURES:
             return None
         targets = self.inner[self.studied].reshape(len(features), -1)
+        parts = np.repeat(self.studied % FOLDS, length)
         places = np.searchsorted(self.studied, self.samples)
-        made = reconstruct_positions(
-            features,
-            targets,
-            np.repeat(self.studied % FOLDS, length),
-            places * length + self.positions,
-            noise_variance,
-            self.seed,
-        )
+        return PositionAttack(features, targets, parts, places * length + self.positions)
+
+    def told(self, attack: PositionAttack, noise_variance: float) -> Told:
+        """Try an attack by positions.
+
+        Args:
+            attack: As `at_positions` learnt it.
+            noise_variance: Of release noise, on each element.
+
+        Returns:
+            What it tells.
+        """
+        made = attack.reconstruct(noise_variance, self.seed)
         truth = self.inner[self.samples, self.positions]
         # As of the source: how far samples are from what is usual at their position.
         usual = self.inner[self.studied].mean(axis=0, dtype=np.float64)[self.positions]
@@ -133,35 +136,27 @@ class TokenTask:
         r2 = 1 - float(error / total) if total > 0 else 0.0
         return Told(self._told(made.astype(np.float32)), min(1.0, max(0.0, r2)))
 
-    def enough(
-        self, layout: Layout, values: Array | None, target: float, least: float, rms: float
-    ) -> float:
-        """Find how much noise leaves no more than a target share to the map of all positions.
+    def enough(self, attack: PositionAttack, target: float, least: float, rms: float) -> float:
+        """Find how much noise leaves no more than a target share to an attack by positions.
 
         Args:
-            layout: How the tensor lies.
-            values: Its values at the samples, shape (N, elements), if they are there.
+            attack: As `at_positions` learnt it.
             target: The share of the embeddings' variance.
             least: A variance of noise that is needed anyway.
             rms: Of the tensor.
 
         Returns:
-            A variance of noise that is enough, above the least such one by a tenth at most.
+            A variance of noise that is enough, above the least such one by a fifth at most.
         """
-        if self.inner.shape[1] < 2:
-            return least
         variance = max(least, (_LEAST_NOISE * rms) ** 2)
-        told = self.by_position(layout, values, variance)
-        if told is None or told.r2 <= target:
+        if self.told(attack, variance).r2 <= target:
             return least
         low = variance
-        while told is not None and told.r2 > target:
+        while self.told(attack, variance).r2 > target:
             low, variance = variance, variance * _NOISE_STEP
-            told = self.by_position(layout, values, variance)
         while variance > low * _NOISE_CLOSE:
             middle = math.sqrt(low * variance)
-            told = self.by_position(layout, values, middle)
-            if told is not None and told.r2 > target:
+            if self.told(attack, middle).r2 > target:
                 low = middle
             else:
                 variance = middle
