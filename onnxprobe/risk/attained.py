@@ -23,7 +23,8 @@ FOLDS = 4
 MAX_SAMPLES = 512
 #: Fewer teach nothing.
 _MIN_SAMPLES = 2 * FOLDS
-#: Penalties that are tried, in units of the activations' variance over all elements.
+#: Penalties that are tried beside that of the noise, in units of the activations' variance over all
+#: elements.
 _PENALTIES = tuple(10.0**power for power in range(-9, 3))
 
 
@@ -34,7 +35,8 @@ class RidgeFloor:
     Attributes:
         r2: Share of the held-out inputs' variance that is recovered, at each noise level asked for;
             not above 1, and 0 where guessing the mean is better.
-        penalties: The penalty that was chosen in each fold, by noise level.
+        penalties: The penalty that was chosen in each fold, by noise level, in units of the
+            activations' variance over all elements; that of the noise is part of it.
         samples: Samples that were used.
     """
 
@@ -55,7 +57,10 @@ def ridge_floor(
     eigenbasis of K, with eigenvalues s and the inputs' Gram matrix G, ``Σ s·G_ii/(s + λ)²``.
     That is an expectation over the noise and not a draw: the attacker attains it on average.
 
-    The penalty of a fold is the best one on the other folds, so that no sample chooses its own.
+    Who knows the noise adds ``τ²`` to the variance of every element, which is a penalty of
+    ``τ²·N``; on a linear-Gaussian model with samples enough nothing does better. A further one
+    makes up for samples that are few. That of a fold is the best one on the other folds, so that no
+    sample chooses its own.
 
     Args:
         activations: Gram matrix of the activations, shape (N, N): inner products of any two
@@ -88,19 +93,24 @@ def ridge_floor(
         return None
     # Samples that follow each other are often alike: every fold gets some of each kind.
     folds = [np.arange(count) % FOLDS == fold for fold in range(FOLDS)]
-    scored = [each for fold in folds if (each := _score(activations, inputs, fold)) is not None]
-    total = sum(fold.total for fold in scored)
-    if len(scored) < FOLDS or not total > 0:
+    trained = [each for fold in folds if (each := _train(activations, inputs, fold)) is not None]
+    total = sum(fold.total for fold in trained)
+    if len(trained) < FOLDS or not total > 0:
         return None
     shares, chosen = [], []
     for variance in noise_variances:
-        errors = np.array([fold.errors + variance * fold.norms for fold in scored])
+        errors = np.array([fold.errors(variance) for fold in trained])
         picks = [
             int(np.argmin(np.delete(errors, fold, axis=0).sum(axis=0))) for fold in range(FOLDS)
         ]
         error = sum(errors[fold, pick] for fold, pick in enumerate(picks))
         shares.append(min(1.0, max(0.0, 1 - float(error) / total)))
-        chosen.append(tuple(_PENALTIES[pick] for pick in picks))
+        chosen.append(
+            tuple(
+                fold.of_noise(variance) + _PENALTIES[pick]
+                for fold, pick in zip(trained, picks, strict=True)
+            )
+        )
     # Who gets little noise can add more: no level attains less than a noisier one.
     for place in sorted(range(len(shares)), key=lambda each: -noise_variances[each]):
         louder = [
@@ -112,20 +122,51 @@ def ridge_floor(
     return RidgeFloor(tuple(shares), tuple(chosen), count)
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """A fold: squared error and noise gain per penalty, and the variance there is to explain."""
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """What all samples but some teach of those, in the eigenbasis of the kernel.
 
-    errors: Floats
-    norms: Floats
+    Attributes:
+        total: Squared deviations of the held-out inputs, which are to be explained.
+        held: How many are held out.
+        values: Eigenvalues of the kernel.
+        linear: By eigenvector, products of what it says of the held-out inputs with them.
+        square: By two eigenvectors, products of what they say.
+        gains: By eigenvector, squared length of the inputs that it stands for.
+        scale: Variance of the activations over all elements.
+        taught: How many samples teach.
+    """
+
     total: float
+    held: int
+    values: Floats
+    linear: Floats
+    square: Floats
+    gains: Floats
+    scale: float
+    taught: int
+
+    def of_noise(self, variance: float) -> float:
+        """Say what penalty noise asks for, in units of the scale."""
+        return float(variance) * self.taught / self.scale if self.scale > 0 else 0.0
+
+    def errors(self, variance: float) -> Floats:
+        """Sum the expected squared errors of the held-out samples, by penalty."""
+        if not len(self.values):
+            # A tensor that does not vary teaches the mean.
+            return np.full(len(_PENALTIES), self.total)
+        penalties = (self.of_noise(variance) + np.array(_PENALTIES)) * self.scale
+        shrunk = 1 / (self.values + penalties[:, None])
+        explained = 2 * shrunk @ self.linear - np.sum(shrunk @ self.square * shrunk, axis=1)
+        amplified = np.square(shrunk) @ (self.values * self.gains)
+        errors: Floats = self.total - explained + variance * self.held * amplified
+        return errors
 
 
-def _score(activations: Floats, inputs: Floats, held_out: _Mask) -> _Scores | None:
-    """Train on all samples but some, and reconstruct those; ``None`` if LAPACK cannot."""
+def _train(activations: Floats, inputs: Floats, held_out: _Mask) -> _Fold | None:
+    """Learn from all samples but some; ``None`` if LAPACK cannot."""
     kernel, cross, _ = _centred(activations, held_out)
     target, target_cross, target_own = _centred(inputs, held_out)
-    total, count = float(target_own.sum()), int(held_out.sum())
     system = eigensystem(kernel)
     if system is None:
         return None
@@ -133,20 +174,18 @@ def _score(activations: Floats, inputs: Floats, held_out: _Mask) -> _Scores | No
     # What is left is rounding; divided by a small penalty it would look like a signal.
     kept = values > len(kernel) * np.finfo(float).eps * values[0]
     values, vectors = values[kept], vectors[:, kept]
-    if not len(values):
-        # A tensor that does not vary teaches the mean.
-        return _Scores(np.full(len(_PENALTIES), total), np.zeros(len(_PENALTIES)), total)
     cross, target_cross = vectors.T @ cross, vectors.T @ target_cross
     target = vectors.T @ target @ vectors
-    scale = float(values.sum()) / len(kernel)
-    errors, norms = np.empty((2, len(_PENALTIES)))
-    for place, penalty in enumerate(_PENALTIES):
-        shrunk = 1 / (values + penalty * scale)
-        weights = cross * shrunk[:, None]
-        explained = np.sum(weights * (2 * target_cross - target @ weights))
-        errors[place] = total - float(explained)
-        norms[place] = count * float(np.sum(values * shrunk**2 * np.diagonal(target)))
-    return _Scores(errors, norms, total)
+    return _Fold(
+        total=float(target_own.sum()),
+        held=int(held_out.sum()),
+        values=values,
+        linear=np.sum(cross * target_cross, axis=1),
+        square=target * (cross @ cross.T),
+        gains=np.diagonal(target),
+        scale=float(values.sum()) / len(kernel),
+        taught=len(kernel),
+    )
 
 
 def _centred(gram: Floats, held_out: _Mask) -> tuple[Floats, Floats, Floats]:
