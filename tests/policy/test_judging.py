@@ -273,6 +273,9 @@ def test_waivers_count_until_they_end() -> None:
     assert other.verdict == "fail"
     assert other.notes == ["the waiver of 'rule 0' until 2026-06-01 was not needed"]
     assert judged(tensors=None).verdict == "warn"
+    idle = judge(whole(tensor()), policy({"max": {"rank": 64}}, waivers=[waiver]), TODAY)
+    assert idle.verdict == "pass"
+    assert idle.notes == ["the waiver of 'rule 0' until 2026-06-01 was not needed"]
 
 
 def test_only_regressions_fail_beside_a_baseline() -> None:
