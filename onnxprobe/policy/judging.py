@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import date
 from typing import Literal
 
+from onnxprobe.errors import PolicyError
 from onnxprobe.policy.alignment import align
 from onnxprobe.policy.language import Bound, Rule, Waiver
 from onnxprobe.policy.measures import MEASURES
 from onnxprobe.policy.parsing import PolicyFile
 from onnxprobe.policy.questions import Question, Reading
-from onnxprobe.policy.selecting import matching, released_together, select_tensors
+from onnxprobe.policy.selecting import Selection, matching, released_together, select_tensors
 from onnxprobe.policy.verdict import (
     EXIT_CODES,
     Finding,
@@ -23,6 +24,7 @@ from onnxprobe.policy.verdict import (
     Verdict,
     worst,
 )
+from onnxprobe.policy.wording import PlacedError, shown
 from onnxprobe.record import Report, TensorRecord
 
 __all__ = ["judge", "report_digest"]
@@ -46,23 +48,36 @@ def judge(
         The verdict on every rule, and on all.
 
     Raises:
-        PolicyError: If a rule that is not optional matches no tensor of the model.
+        PolicyError: If a rule that is not optional matches no tensor of the model, or its cut or
+            release names one that the model has not.
     """
     policy = file.policy
-    notes: list[str] = []
-    current = []
-    for waiver in policy.waivers:
-        if waiver.expires < today:
-            notes.append(f"the waiver of {waiver.rule!r} ended on {waiver.expires}")
-        else:
-            current.append(waiver)
+    notes = [
+        f"the waiver of {waiver.rule!r}{file.place('waiver', number)} ended on {waiver.expires}"
+        for number, waiver in enumerate(policy.waivers)
+        if waiver.expires < today
+    ]
+    current = [waiver for waiver in policy.waivers if waiver.expires >= today]
     used: set[int] = set()
     older = {pair.one.name: pair.other for pair in align(report, baseline)} if baseline else {}
-    results = [_judge_rule(report, rule, current, used, baseline, older) for rule in policy.rules]
+    results = []
+    for number, rule in enumerate(policy.rules):
+        try:
+            selection = select_tensors(report, rule)
+        except PlacedError as error:
+            raise PolicyError(file.sentence(error, "rule", number)) from error
+        if not selection.is_empty:
+            notes += [
+                f"rule {rule.name!r} names {shown(name)}{file.place('rule', number, *place)}, "
+                "which is no tensor of the model"
+                for place, name in selection.unmatched.items()
+            ]
+        results.append(_judge_rule(report, rule, selection, current, used, baseline, older))
     notes += [
-        f"the waiver of {waiver.rule!r} until {waiver.expires} was not needed"
-        for waiver in current
-        if id(waiver) not in used
+        f"the waiver of {waiver.rule!r}{file.place('waiver', number)} until {waiver.expires} was "
+        "not needed"
+        for number, waiver in enumerate(policy.waivers)
+        if waiver.expires >= today and id(waiver) not in used
     ]
     is_complete = report.run.interrupted is None and not report.coverage.failed
     verdict = worst(*(result.verdict for result in results))
@@ -100,12 +115,12 @@ def report_digest(report: Report) -> str:
 def _judge_rule(
     report: Report,
     rule: Rule,
+    selection: Selection,
     waivers: list[Waiver],
     used: set[int],
     baseline: Report | None,
     older: Mapping[str, TensorRecord],
 ) -> RuleResult:
-    selection = select_tensors(report, rule)
     names = [tensor.name for tensor in selection.analysed]
     findings, passed = [], 0
     for tensor in selection.analysed:
@@ -117,7 +132,9 @@ def _judge_rule(
                 _compare(finding, baseline, _older(rule, tensor, baseline, older))
             findings.append(finding)
     findings += [_unknown(rule, name, reason) for name, reason in selection.unknown.items()]
-    waived = _waived(report, rule, waivers, used, [*names, *selection.unknown])
+    known = {*report.graph, *names, *selection.unknown}
+    broken = dict.fromkeys(finding.tensor for finding in findings)
+    waived = _waived(rule, waivers, used, known, broken)
     for finding in findings:
         _soften(finding, rule, waived.get(finding.tensor))
     if selection.is_empty:
@@ -234,17 +251,16 @@ def _compare(finding: Finding, baseline: Report, older: TensorRecord | None) -> 
 
 
 def _waived(
-    report: Report, rule: Rule, waivers: list[Waiver], used: set[int], names: list[str]
+    rule: Rule, waivers: list[Waiver], used: set[int], known: Set[str], names: Iterable[str]
 ) -> dict[str, str]:
     """Say why tensors of a rule are excepted; names of the model's are no globs."""
-    known = [*report.graph, *names]
     waived: dict[str, str] = {}
     for waiver in waivers:
         if waiver.rule != rule.name:
             continue
-        matched = set(names) if waiver.tensors is None else matching(waiver.tensors, known)
+        matched = None if waiver.tensors is None else matching(waiver.tensors, known)
         for name in names:
-            if name in matched:
+            if matched is None or name in matched:
                 used.add(id(waiver))
                 waived[name] = f"{waiver.reason} (until {waiver.expires})"
     return waived

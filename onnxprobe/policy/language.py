@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal, Self, TypeAlias
@@ -18,25 +19,48 @@ from pydantic import (
 )
 
 from onnxprobe.policy.measures import MEASURES
+from onnxprobe.policy.wording import PlacedError, hint, shown
 
 __all__ = ["Bound", "Bounds", "Policy", "Rule", "Severity", "Waiver"]
 
 Severity: TypeAlias = Literal["error", "warning"]
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
-_Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 _MAX_RULES = 1000
+_MAX_TEXTS = 10_000
+_MAX_BOUNDS = 100
 
+
+_Said = Annotated[str, Field(min_length=1, pattern=r"\S")]
+_Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+_Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, max_length=_MAX_TEXTS)
+]
 
 # Formats whose rounding is a level of noise.
 _FORMATS = ("float32", "float16", "bfloat16", "int8")
-_FORMATS_SAID = ", ".join(_FORMATS)
+_FORMATS_SAID = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
+# Measures that are 1 at most, whatever the model: a limit of 20, meant as 20 %, bounds nothing.
+_SHARES = frozenset({
+    "recoverable_share",
+    "rank_share",
+    "van_trees_share",
+    "tokens_reidentified",
+    "intra_class_share",
+    "membership_auc",
+    "membership_tpr",
+})
+# Python reads digits of other scripts, and spaces around a number.
+_NUMBER = re.compile(r"[0-9.eE+_-]+")
 
 
 def _is_positive(text: str) -> bool:
     try:
-        return 0 < float(text) < math.inf
+        return _NUMBER.fullmatch(text) is not None and 0 < float(text) < math.inf
     except ValueError:
         return False
+
+
+def _level(text: str | None) -> float | str | None:
+    return text if text is None or text in _FORMATS else float(text)
 
 
 class _Part(BaseModel):
@@ -58,30 +82,47 @@ class Bound(_Part):
     tolerance: str | None = None
     target: str | None = None
 
+    @property
+    def of(self) -> tuple[float | str | None, ...]:
+        """What the measure depends on, equal where it means the same however it is spelled."""
+        return _level(self.noise), _level(self.tolerance), _level(self.target)
+
     @field_validator("value", mode="before")
     @classmethod
     def _number(cls, value: object) -> object:
-        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
 
     @field_validator("noise", "tolerance", "target", mode="before")
     @classmethod
     def _text(cls, value: object) -> object:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return repr(value) if is_number else value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return repr(value)
+        if value is None or isinstance(value, str):
+            return value
+        raise ValueError(f"{shown(value)} is neither a number nor a text")
 
     @field_validator("noise")
     @classmethod
     def _is_a_level(cls, noise: str | None) -> str | None:
         if noise is None or noise in _FORMATS or _is_positive(noise):
             return noise
-        raise ValueError(f"{noise!r} is no release noise: a number above 0 or {_FORMATS_SAID}")
+        raise ValueError(
+            f"{shown(noise)} is no release noise; expected a number above 0, or {_FORMATS_SAID}"
+        )
 
     @field_validator("tolerance", "target")
     @classmethod
     def _is_a_share(cls, share: str | None, info: ValidationInfo) -> str | None:
         if share is None or (_is_positive(share) and float(share) < 1):
             return share
-        raise ValueError(f"{share!r} is no {info.field_name}: a number between 0 and 1")
+        raise ValueError(
+            f"{shown(share)} is no {info.field_name}; expected a number between 0 and 1"
+        )
 
 
 class Bounds(_Part):
@@ -91,40 +132,68 @@ class Bounds(_Part):
         limits: One or more per measure.
     """
 
-    limits: dict[str, tuple[Bound, ...]] = Field(min_length=1)
+    limits: dict[str, Annotated[tuple[Bound, ...], Field(max_length=_MAX_BOUNDS)]] = Field(
+        min_length=1
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _read(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
-        return {"limits": {name: _bounds(name, value) for name, value in given.items()}}
+        return {"limits": {name: _listed_bounds(name, value) for name, value in given.items()}}
+
+    @model_validator(mode="after")
+    def _is_meant(self) -> Self:
+        for name, limits in self.limits.items():
+            places: dict[object, int] = {}
+            for place, bound in enumerate(limits):
+                is_new = places.setdefault(bound.of, place) == place
+                said = _doubt(name, bound, is_new=is_new)
+                if said:
+                    raise PlacedError(said, name, place)
+        return self
 
 
-def _bounds(name: str, given: object) -> tuple[Bound, ...]:
+def _listed_bounds(name: str, given: object) -> tuple[object, ...]:
     """Read ``0.2``, ``{ noise = 0.1, value = 0.05 }``, or a list of such."""
-    measure = MEASURES.get(name)
-    if measure is None:
-        raise ValueError(f"there is no measure {name!r}; there are {', '.join(MEASURES)}")
-    found = []
-    for each in given if isinstance(given, list) else [given]:
-        if isinstance(each, bool) or not isinstance(each, dict | int | float):
-            raise ValueError(f"{name} is bounded by {each!r}; expected a number or a table")
-        bound = Bound.model_validate(each if isinstance(each, dict) else {"value": each})
-        if measure.needs_noise and bound.noise is None:
-            raise ValueError(
-                f"{name} depends on release noise: write {{ noise = 0.1, value = {bound.value:g} }}"
+    if name not in MEASURES:
+        known = ", ".join(MEASURES)
+        raise PlacedError(
+            f"there is no measure {shown(name)}{hint(name, MEASURES, 0.6)}; there are {known}", name
+        )
+    listed = given if isinstance(given, list | tuple) else [given]
+    for place, each in enumerate(listed):
+        if isinstance(each, bool) or not isinstance(each, dict | int | float | Bound):
+            raise PlacedError(
+                f"{name} is bounded by {shown(each)}; expected a number or a table", name, place
             )
-        if bound.noise is not None and not measure.needs_noise:
-            raise ValueError(f"{name} does not depend on noise")
-        if bound.tolerance is not None and not measure.takes_tolerance:
-            raise ValueError(f"{name} does not depend on a tolerance")
-        if bound.target is not None and not measure.takes_target:
-            raise ValueError(f"{name} does not depend on a target")
-        found.append(bound)
-    if not found:
-        raise ValueError(f"{name} is bounded by nothing")
-    return tuple(found)
+    if not listed:
+        raise PlacedError(f"{name} is bounded by nothing", name)
+    return tuple(each if isinstance(each, dict | Bound) else {"value": each} for each in listed)
+
+
+def _doubt(name: str, bound: Bound, *, is_new: bool) -> str:
+    """Say why a bound cannot be what is meant, if so."""
+    measure, value = MEASURES[name], f"{bound.value:g}"
+    if measure.needs_noise and bound.noise is None:
+        return f"{name} depends on release noise: write {{ noise = 0.1, value = {value} }}"
+    if bound.noise is not None and not measure.needs_noise:
+        return f"{name} does not depend on noise"
+    if bound.tolerance is not None and not measure.takes_tolerance:
+        return f"{name} does not depend on a tolerance"
+    if bound.target is not None and not measure.takes_target:
+        return f"{name} does not depend on a target"
+    if bound.value < 0:
+        return f"{name} is bounded by {value}, and is never below 0"
+    if bound.value > 1 and name in _SHARES:
+        return f"{name} is bounded by {value}, and is never above 1: write 0.2 for 20 %"
+    if not is_new:
+        at = f" at noise {bound.noise}" if bound.noise else ""
+        at += f" at tolerance {bound.tolerance}" if bound.tolerance else ""
+        at += f" for a share of {bound.target}" if bound.target else ""
+        return f"{name}{at} is bounded twice"
+    return ""
 
 
 class Rule(_Part):
@@ -171,6 +240,11 @@ class Rule(_Part):
         chosen = (self.tensors, self.op_types, self.role, self.after)
         if self.together and (any(chosen) or self.exclude):
             raise ValueError("together names one release, and nothing selects among its tensors")
+        released: set[str] = set()
+        for place, name in enumerate(self.together or ()):
+            if name in released:
+                raise PlacedError(f"{shown(name)} stands twice in together", "together", place)
+            released.add(name)
         if not (self.together or any(chosen)):
             raise ValueError(
                 "it says nothing about which tensors it is for: give tensors, op_types, role, "
@@ -193,7 +267,7 @@ class Waiver(_Part):
 
     rule: _Name
     tensors: _Texts | None = None
-    reason: Annotated[str, Field(min_length=1)]
+    reason: _Said
     expires: date
 
     _listed = field_validator("tensors", mode="before")(Rule._listed.__func__)  # type: ignore[attr-defined]
@@ -225,13 +299,20 @@ class Policy(_Part):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        names = [rule.name for rule in self.rules]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two rules are called {name!r}")
-        for waiver in self.waivers:
+        names: set[str] = set()
+        for place, rule in enumerate(self.rules):
+            if rule.name in names:
+                raise PlacedError(f"two rules are called {rule.name!r}", "rule", place, "name")
+            names.add(rule.name)
+        for place, waiver in enumerate(self.waivers):
             if waiver.rule not in names:
-                raise ValueError(f"a waiver is for rule {waiver.rule!r}, which there is not")
+                raise PlacedError(
+                    f"a waiver is for rule {waiver.rule!r}, which there is not"
+                    f"{hint(waiver.rule, names)}",
+                    "waiver",
+                    place,
+                    "rule",
+                )
         return self
 
     @property
@@ -242,7 +323,11 @@ class Policy(_Part):
     @property
     def noise(self) -> tuple[str, ...]:
         """The levels of release noise that its rules speak of."""
-        return tuple(dict.fromkeys(limit.noise for limit in self._limits() if limit.noise))
+        levels: dict[object, str] = {}
+        for bound in self._limits():
+            if bound.noise:
+                levels.setdefault(_level(bound.noise), bound.noise)
+        return tuple(levels.values())
 
     @property
     def targets(self) -> tuple[float, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,12 +12,16 @@ from pydantic import ValidationError
 
 from onnxprobe.errors import PolicyError
 from onnxprobe.policy.language import Policy
+from onnxprobe.policy.phrasing import phrase
+from onnxprobe.policy.positions import Positions, locate
+from onnxprobe.policy.wording import PlacedError
 
 __all__ = ["PolicyFile", "read_policy", "shipped_policies"]
 
 _MAX_BYTES = 2**20
 _SHIPPED = "onnxprobe.policy.shipped"
-_HEADER = re.compile(r"^\s*\[\[?\s*([\w.\"'-]+)\s*\]\]?")
+# How tomllib says where.
+_WHERE = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 
 
 class PolicyFile:
@@ -28,10 +31,38 @@ class PolicyFile:
         policy: What it says.
         source: Path, or name of a policy that onnxprobe ships.
         sha256: Digest of the file.
+        positions: Where in the file it says what; ``None`` if it was not read from one.
     """
 
-    def __init__(self, policy: Policy, source: str, sha256: str) -> None:
+    def __init__(
+        self, policy: Policy, source: str, sha256: str, positions: Positions | None = None
+    ) -> None:
         self.policy, self.source, self.sha256 = policy, source, sha256
+        self.positions = positions
+
+    def place(self, *path: str | int) -> str:
+        """Say where in the file something stands.
+
+        Args:
+            *path: Keys and positions in lists that lead there.
+
+        Returns:
+            Such as ``" on line 3"``; empty if that is not known.
+        """
+        return f" on line {self.positions.line(path)}" if self.positions else ""
+
+    def sentence(self, error: PlacedError, *path: str | int) -> str:
+        """Say what is wrong, and on which line.
+
+        Args:
+            error: What is wrong with a part of the policy.
+            *path: Keys and positions in lists that lead to that part.
+
+        Returns:
+            A sentence that names the file and, if it is known, the line.
+        """
+        line = self.positions.line((*path, *error.path)) if self.positions else None
+        return _sentence(self.source, line, str(error))
 
 
 def shipped_policies() -> tuple[str, ...]:
@@ -60,18 +91,41 @@ def read_policy(given: str | Path) -> PolicyFile:
     if len(content) > _MAX_BYTES:
         raise PolicyError(f"the policy {given} has more than {_MAX_BYTES:,} bytes; split it")
     try:
-        text = content.decode("utf-8")
-        document = tomllib.loads(text)
-        policy = Policy.model_validate(document)
+        # Some editors begin a file with a mark of its encoding.
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise PolicyError(f"the policy {given} is not UTF-8 text: {error.reason}") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        said = f"it is not UTF-8 text: {error.reason}"
+        raise PolicyError(_sentence(given, line, said)) from error
+    positions = locate(text)
+    trouble = positions.trouble
+    if trouble is not None and trouble.is_excess:
+        raise PolicyError(_sentence(given, trouble.line, trouble.said))
+    try:
+        policy = Policy.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"the policy {given} is not TOML: {error}") from error
-    except RecursionError as error:
-        raise PolicyError(f"the policy {given} is nested too deep") from error
+        raise PolicyError(_sentence(given, *_not_toml(text, positions, str(error)))) from error
     except ValidationError as error:
-        raise PolicyError(_sentence(given, text, error)) from error
-    return PolicyFile(policy, str(given), hashlib.sha256(content).hexdigest())
+        found = phrase(error.errors(include_url=False), positions)
+        raise PolicyError(_sentence(given, *found)) from error
+    return PolicyFile(policy, str(given), hashlib.sha256(content).hexdigest(), positions)
+
+
+def _sentence(source: str | Path, line: int | None, said: str) -> str:
+    where = "" if line is None else f", line {line}"
+    return f"the policy {source}{where}: {said}"
+
+
+def _not_toml(text: str, positions: Positions, said: str) -> tuple[int, str]:
+    """Say where a file ceases to be TOML: what has no end is told by its beginning."""
+    match = _WHERE.fullmatch(said)
+    reason, number = match.groups() if match else (said, None)
+    line = int(number) if number else text.rstrip().count("\n") + 1
+    trouble = positions.trouble
+    if trouble is not None and trouble.line <= line:
+        # tomllib has read to the end of a value before it complains of the key.
+        line, reason = trouble.line, trouble.said
+    return line, f"it is not TOML: {reason[:1].lower()}{reason[1:]}"
 
 
 def _content(given: str | Path) -> bytes:
@@ -88,48 +142,3 @@ def _content(given: str | Path) -> bytes:
             f"the policy {given} cannot be read: {reason}; give a TOML file, or {known}, which "
             "onnxprobe has"
         ) from error
-
-
-def _sentence(given: str | Path, text: str, error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    path = tuple(first["loc"])
-    said = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        said = f"there is no key {path[-1]!r} here"
-    elif first["type"] == "missing":
-        said = f"{path[-1]!r} is missing"
-    else:
-        # Positions in lists and the model's inner fields are no words of the language.
-        keys = [each for each in path if isinstance(each, str) and each not in _INNER]
-        if keys and keys[-1] not in {"rule", "waiver"}:
-            said = f"{'.'.join(keys[1:] or keys)}: {said[:1].lower()}{said[1:]}"
-    return f"the policy {given}, line {_line(text, path)}: {said}"
-
-
-_INNER = frozenset({"limits"})
-
-
-def _line(text: str, path: Sequence[str | int]) -> int:
-    """Find the line that an error is about: the table it is in, then the keys on the way."""
-    lines = text.splitlines() or [""]
-    at, end = 0, len(lines)
-    keys = list(path)
-    if len(keys) >= 2 and isinstance(keys[1], int):
-        starts = [
-            number
-            for number, line in enumerate(lines)
-            if (found := _HEADER.match(line)) and found[1] == keys[0]
-        ]
-        if keys[1] < len(starts):
-            at = starts[keys[1]]
-            later = (n for n in range(at + 1, len(lines)) if lines[n].lstrip().startswith("[["))
-            end = next(later, len(lines))
-        keys = keys[2:]
-    for key in keys:
-        if not isinstance(key, str):
-            continue
-        word = re.compile(rf"(?<![\w-])[\"']?{re.escape(key)}[\"']?(?![\w-])\s*(=|\]|\.)")
-        found_at = next((n for n in range(at, end) if word.search(lines[n])), None)
-        if found_at is not None:
-            at = found_at
-    return at + 1

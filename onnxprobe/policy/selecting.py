@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from fnmatch import translate
 
-from onnxprobe.errors import PolicyError
 from onnxprobe.policy.language import Rule
 from onnxprobe.policy.measures import silence
 from onnxprobe.policy.questions import Question
-from onnxprobe.record import Report, TensorRecord
+from onnxprobe.policy.wording import PlacedError, hint, shown
+from onnxprobe.record import Omission, Report, TensorRecord
 
 __all__ = ["Selection", "matching", "released_together", "select_tensors"]
+
+# What makes a glob of a name.
+_MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,12 @@ class Selection:
     Attributes:
         analysed: Those with figures.
         unknown: By name, why there are none.
+        unmatched: Names and globs of the rule, by key and place, that no tensor has.
     """
 
     analysed: tuple[TensorRecord, ...]
     unknown: Mapping[str, str]
+    unmatched: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -34,7 +39,7 @@ class Selection:
         return not self.analysed and not self.unknown
 
 
-def matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
+def matching(patterns: Sequence[str], names: Iterable[str]) -> set[str]:
     """Find the names that match.
 
     Args:
@@ -49,14 +54,25 @@ def matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
         >>> sorted(matching(["a[0]", "b*"], ["a[0]", "a0", "b/c/d"]))
         ['a[0]', 'b/c/d']
     """
-    known = set(names)
-    found: set[str] = set()
+    return set().union(*_by_pattern(patterns, set(names)))
+
+
+def _by_pattern(patterns: Sequence[str], names: Set[str]) -> Iterator[set[str]]:
     for pattern in patterns:
-        if pattern in known:
-            found.add(pattern)
+        if pattern in names:
+            yield {pattern}
+        elif _MAGIC.search(pattern):
+            matches = _glob(pattern).match
+            yield {name for name in names if matches(name)}
         else:
-            found.update(name for name in names if fnmatchcase(name, pattern))
-    return found
+            yield set()
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    # A bracket that nothing closes is a letter: fnmatch looks for the end of each, which takes the
+    # square of the length.
+    end = pattern.rfind("]") + 1
+    return re.compile(translate(pattern[:end] + pattern[end:].replace("[", "[[]")))
 
 
 def select_tensors(report: Report, rule: Rule) -> Selection:
@@ -71,57 +87,78 @@ def select_tensors(report: Report, rule: Rule) -> Selection:
         input reaches are left out.
 
     Raises:
-        PolicyError: If a cut is no tensor of the model, or the rule matches nothing and is not
-            optional.
+        PlacedError: If a cut is no tensor of the model, or the rule matches nothing, and it is not
+            optional; or if the report does not tell what comes after a cut.
     """
     if rule.together is not None:
         return _released_together(report, rule, rule.together)
     records = {tensor.name: tensor for tensor in report.tensors}
-    omitted = {each.name: each for each in (*report.coverage.skipped, *report.coverage.failed)}
+    omitted = _omitted(report)
     names = [*records, *omitted]
-    chosen = set(names)
+    # Such as an input that is handed through.
+    uncomputed = set(report.model.outputs).difference(names) if rule.role == "output" else set()
+    candidates = uncomputed.union(names)
+    chosen = set(candidates)
+    unmatched: dict[tuple[str, int], str] = {}
     if rule.tensors is not None:
-        chosen &= matching(rule.tensors, names)
+        chosen &= _named("tensors", rule.tensors, candidates, unmatched)
     if rule.op_types is not None:
         operators = {name: each.op_type for name, each in (omitted | records).items()}
         # A report that does not say what computes a tensor leaves it to be anything.
-        chosen &= {
-            name
-            for name, operator in operators.items()
-            if not operator or any(fnmatchcase(operator, each) for each in rule.op_types)
-        }
+        asked = {"", *matching(rule.op_types, set(operators.values()))}
+        chosen = {name for name in chosen if operators.get(name, "") in asked}
     if rule.role == "output":
         chosen &= set(report.model.outputs)
     if rule.after is not None:
-        chosen &= _behind(report, rule, names)
+        chosen &= _behind(report, rule, names, unmatched)
     if rule.exclude is not None:
-        chosen -= matching(rule.exclude, names)
+        chosen -= matching(rule.exclude, candidates)
     unknown = {
         name: f"it was not analysed: {omitted[name].reason}"
         for name in omitted
         if name in chosen and not omitted[name].constant
     }
-    if rule.role == "output" and rule.tensors is None and rule.after is None:
-        # Such as an input that is handed through.
-        missing = [name for name in report.model.outputs if name not in names]
-        unknown |= dict.fromkeys(missing, "it is no tensor that any node computes")
-    selection = Selection(tuple(records[name] for name in records if name in chosen), unknown)
+    handed_through = [name for name in report.model.outputs if name in uncomputed]
+    unknown |= {
+        name: "it is no tensor that any node computes" for name in handed_through if name in chosen
+    }
+    analysed = tuple(records[name] for name in records if name in chosen)
+    selection = Selection(analysed, unknown, unmatched)
     if selection.is_empty and not rule.optional:
-        raise PolicyError(_nothing(rule, names, constant=bool(chosen)))
+        raise PlacedError(_nothing(rule, names, constant=bool(chosen)))
     return selection
+
+
+def _omitted(report: Report) -> dict[str, Omission]:
+    return {each.name: each for each in (*report.coverage.skipped, *report.coverage.failed)}
+
+
+def _named(
+    key: str, patterns: Sequence[str], names: Set[str], unmatched: dict[tuple[str, int], str]
+) -> set[str]:
+    """Find the names that match any pattern, and remember the patterns that none does."""
+    found: set[str] = set()
+    for place, matched in enumerate(_by_pattern(patterns, names)):
+        found |= matched
+        if not matched:
+            unmatched[key, place] = patterns[place]
+    return found
 
 
 def _released_together(report: Report, rule: Rule, names: Sequence[str]) -> Selection:
     """Return a joint release, under the names of its tensors."""
     label = " + ".join(names)
-    known = {*report.graph, *(tensor.name for tensor in report.tensors)}
-    missing = [name for name in names if name not in known]
+    known = {*report.graph, *(tensor.name for tensor in report.tensors), *_omitted(report)}
+    missing = [place for place, name in enumerate(names) if name not in known]
     if missing and rule.optional:
         return Selection((), {})
     if missing:
-        raise PolicyError(
-            f"rule {rule.name!r} releases {missing[0]!r}, which the model has not"
-            f"{_hint(missing[0], [*known])}"
+        name = names[missing[0]]
+        raise PlacedError(
+            f"rule {rule.name!r} releases {shown(name)}, which the model has not"
+            f"{hint(name, known)}",
+            "together",
+            missing[0],
         )
     found = released_together(report, names)
     if isinstance(found, str):
@@ -152,24 +189,28 @@ def released_together(report: Report, names: Sequence[str]) -> TensorRecord | st
     return "the report has no release of them together: --together adds it"
 
 
-def _behind(report: Report, rule: Rule, names: Sequence[str]) -> set[str]:
+def _behind(
+    report: Report, rule: Rule, names: Sequence[str], unmatched: dict[tuple[str, int], str]
+) -> set[str]:
     """Return a cut, and all that is computed from it."""
     assert rule.after is not None
     if not report.graph:
-        raise PolicyError(
+        raise PlacedError(
             f"rule {rule.name!r} asks what comes after a cut, which this report does not tell; "
-            "analyse the model again"
+            "analyse the model again",
+            "after",
         )
     inputs = [each.name for each in report.model.inputs]
-    found = set()
-    for name in rule.after:
-        cut = matching([name], [*names, *inputs])
-        if not cut:
-            raise PolicyError(
-                f"rule {rule.name!r} names the cut {name!r}, which the model has not"
-                f"{_hint(name, names)}"
-            )
-        found |= cut
+    missing: dict[tuple[str, int], str] = {}
+    found = _named("after", rule.after, {*names, *inputs}, missing)
+    if missing and not rule.optional:
+        place, name = next(iter(missing.items()))
+        raise PlacedError(
+            f"rule {rule.name!r} names the cut {shown(name)}, which the model has not"
+            f"{hint(name, names)}",
+            *place,
+        )
+    unmatched |= missing
     children: dict[str, list[str]] = {}
     for name, parents in report.graph.items():
         for parent in parents:
@@ -186,10 +227,5 @@ def _behind(report: Report, rule: Rule, names: Sequence[str]) -> set[str]:
 def _nothing(rule: Rule, names: Sequence[str], *, constant: bool) -> str:
     if constant:
         return f"rule {rule.name!r} matches only tensors that no input reaches, and is not optional"
-    hint = _hint(rule.tensors[0], names) if rule.tensors else ""
-    return f"rule {rule.name!r} matches no tensor of the model{hint}, and is not optional"
-
-
-def _hint(name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name, names, n=3, cutoff=0.3)
-    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+    near = hint(rule.tensors[0], names) if rule.tensors else ""
+    return f"rule {rule.name!r} matches no tensor of the model{near}, and is not optional"

@@ -129,8 +129,8 @@ def test_a_weak_prior_never_passes_a_rule(kind: str, assumed: bool, advice: str)
 )
 def test_a_jacobian_that_tells_nothing_passes_nothing(status: str) -> None:
     found = whole(changed("a", status=status))
-    for measure in ("rank", "rank_share", "noise_for"):
-        assert verdict(found, {"max": {measure: 1000}}) == "inconclusive"
+    for measure, limit in (("rank", 1000), ("rank_share", 1), ("noise_for", 1000)):
+        assert verdict(found, {"max": {measure: limit}}) == "inconclusive"
     without = whole(tensor("a", jacobian=None))
     assert verdict(without, {"max": {"rank": 1000}}) == "inconclusive"
 
@@ -273,6 +273,9 @@ def test_waivers_count_until_they_end() -> None:
     assert other.verdict == "fail"
     assert other.notes == ["the waiver of 'rule 0' until 2026-06-01 was not needed"]
     assert judged(tensors=None).verdict == "warn"
+    idle = judge(whole(tensor()), policy({"max": {"rank": 64}}, waivers=[waiver]), TODAY)
+    assert idle.verdict == "pass"
+    assert idle.notes == ["the waiver of 'rule 0' until 2026-06-01 was not needed"]
 
 
 def test_only_regressions_fail_beside_a_baseline() -> None:

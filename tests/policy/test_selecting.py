@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from onnxprobe.errors import PolicyError
 from onnxprobe.policy import Judgement, Policy, PolicyFile, judge
+from onnxprobe.policy.selecting import matching
 from onnxprobe.record import (
     Coverage,
     JointRecord,
@@ -35,6 +40,22 @@ def test_an_output_that_no_node_computes_is_inconclusive() -> None:
     judgement = judge(found, policy({"role": "output", "max": {"rank": 64}}), TODAY)
     assert judgement.verdict == "inconclusive"
     assert judgement.rules[0].findings[0].tensor == "image"
+
+
+def test_an_output_that_no_node_computes_is_selected_like_any_other() -> None:
+    model = report().model.model_copy(update={"outputs": ["relu", "image"]})
+    found = whole(tensor(), model=model, graph={"relu": ["image"]})
+
+    def unknown(**rule: Any) -> list[str]:
+        judgement = judge(found, policy({"role": "output", "max": {"rank": 64}} | rule), TODAY)
+        return [finding.tensor for finding in judgement.rules[0].findings]
+
+    assert unknown(tensors=["*"]) == ["image"]
+    assert unknown(tensors=["image"]) == ["image"]
+    assert unknown(tensors=["relu"]) == []
+    assert unknown(exclude=["im*"]) == []
+    assert unknown(after=["image"]) == ["image"]
+    assert unknown(after=["relu"]) == []
 
 
 def test_tensors_are_selected_by_name_glob_operator_role_and_cut() -> None:
@@ -78,9 +99,40 @@ def test_a_rule_that_matches_nothing_is_an_error(rule: dict[str, Any], sentence:
     found = whole(tensor(), graph={"relu": ["image"]})
     with pytest.raises(PolicyError, match=sentence):
         verdict(found, {"max": {"rank": 1}} | rule)
-    if "after" not in rule:
-        optional = {"max": {"rank": 1}, "optional": True} | rule
-        assert verdict(found, optional) == "not applicable"
+    optional = {"max": {"rank": 1}, "optional": True} | rule
+    assert verdict(found, optional) == "not applicable"
+
+
+@pytest.mark.parametrize("key", ["tensors", "after"])
+def test_a_name_that_the_model_has_not_is_noted_where_others_match(key: str) -> None:
+    found = whole(tensor(), graph={"relu": ["image"]})
+    rule = {key: ["relu", "gone", "/gone/*"], "max": {"rank": 64}, "optional": True}
+    judgement = judge(found, policy(rule), TODAY)
+    assert judgement.verdict == "pass"
+    assert judgement.notes == [
+        "rule 'rule 0' names 'gone', which is no tensor of the model",
+        "rule 'rule 0' names '/gone/*', which is no tensor of the model",
+    ]
+    if key == "tensors":
+        assert judge(found, policy(rule | {"optional": False}), TODAY).notes == judgement.notes
+
+
+_GLOBS = st.text("ab*?[]!-\\^", max_size=9)
+
+
+@settings(deadline=None)
+@given(_GLOBS, st.lists(st.text("ab[]!-\\^*", max_size=4)))
+def test_globs_are_those_of_fnmatch(pattern: str, names: list[str]) -> None:
+    slow = {pattern} if pattern in names else {each for each in names if fnmatchcase(each, pattern)}
+    assert matching([pattern], names) == slow
+
+
+@pytest.mark.parametrize("pattern", ["[", "[]", "[!", "[a-", "*a", "[a]"])
+def test_a_hostile_glob_takes_less_than_a_second(pattern: str) -> None:
+    """For 20,000 brackets that nothing closes, fnmatch takes 9 s."""
+    begin = time.process_time()
+    assert matching([pattern * (40_000 // len(pattern))], ["a" * 1000]) == set()
+    assert time.process_time() - begin < 1
 
 
 def test_a_cut_needs_a_report_that_knows_the_graph() -> None:
@@ -99,6 +151,9 @@ def test_a_joint_release_is_judged_as_a_whole() -> None:
 
     assert judged(found, "b", "a").verdict == "pass"
     assert judged(found, "a", "b", rank=63).rules[0].findings[0].tensor == "a + b"
+    skipped = Coverage(tensors=2, analysed=1, skipped=[Omission(name="b", reason="x")], failed=[])
+    left_out = whole(tensor("a"), coverage=skipped)
+    assert judged(left_out, "a", "b").rules[0].findings[0].reason == "b was not analysed"
     missing = judged(found.model_copy(update={"together": []}), "a", "b")
     assert missing.verdict == "inconclusive"
     assert "--together adds it" in missing.rules[0].findings[0].reason
@@ -112,5 +167,9 @@ def test_a_joint_release_is_judged_as_a_whole() -> None:
     rule = {"name": "r", "together": ["a", "b"], "max": {"rank": 1}}
     file = PolicyFile(Policy.model_validate({"rule": [rule]}), "p", "ef" * 32)
     assert judge(found, file, TODAY, found).verdict == "warn"
+    waiver = {"rule": "r", "tensors": ["a + b"], "reason": "known", "expires": TODAY}
+    document = {"rule": [rule], "waiver": [waiver]}
+    waived = PolicyFile(Policy.model_validate(document), "p", "ef" * 32)
+    assert (judge(found, waived, TODAY).verdict, judge(found, waived, TODAY).notes) == ("warn", [])
     other = whole(tensor("a"), tensor("b"), tensor("a + b"), graph={"a": [], "b": []})
     assert judge(found, file, TODAY, other).verdict == "fail"
