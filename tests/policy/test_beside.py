@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onnxprobe.policy import MEASURES, compare
 from onnxprobe.policy.questions import Question
@@ -119,3 +121,36 @@ def test_a_change_of_membership_is_significant_beyond_both_intervals(
     after = _told(_separation("Jacobian energy", *other))
     (found,) = (each for each in compare(before, after).differences if each.measure != "rank")
     assert (found.measure, found.significant) == ("membership_auc", significant)
+
+
+@given(
+    low=st.floats(0, 0.5), width=st.floats(0, 0.5), worse=st.floats(0, 0.5),
+    limit=st.floats(0, 1), synthetic=st.booleans(), statistic=st.booleans(),
+)  # fmt: skip
+def test_worse_figures_never_turn_a_fail_into_a_pass(
+    low: float, width: float, worse: float, limit: float, synthetic: bool, statistic: bool
+) -> None:
+    """Tokens, membership either way from a half, classes, and the noise that is enough."""
+
+    def found(extra: float) -> Report:
+        half = 0.5 + min(0.5, (low + extra) / 2)
+        top = min(1.0, half + width / 2)
+        ends = (half, top) if statistic else (1 - top, 1 - half)
+        told = _separation("Jacobian energy", ends[0], *ends, tpr=min(1.0, low + extra))
+        share = min(1.0, low + extra)
+        made = tensor(
+            release=[ReleaseRecord(noise="0.1", s=0.1, tokens_reidentified=share)],
+            membership=[told],
+            classes=ClassRecord(classes=2, radius=1.0, share=share),
+            noise_for={"0.05": low + extra},
+        )
+        whole_report = _tokens(share, synthetic=synthetic)
+        return whole_report.model_copy(update={"tensors": [made], "membership": COHORTS})
+
+    order = ["pass", "inconclusive", "fail"]
+    for name in ("tokens_reidentified", "membership_auc", "membership_tpr", "intra_class_share",
+                 "noise_for"):  # fmt: skip
+        noise = {"noise": 0.1} if MEASURES[name].needs_noise else {}
+        rule = {"max": {name: {"value": limit, **noise}}}
+        before, after = verdict(found(0.0), rule), verdict(found(worse), rule)
+        assert order.index(after) >= order.index(before), name
