@@ -259,10 +259,11 @@ def _waived(
         if waiver.rule != rule.name:
             continue
         matched = None if waiver.tensors is None else matching(waiver.tensors, known)
+        said = f"{waiver.reason} (until {waiver.expires})"
         for name in names:
             if matched is None or name in matched:
                 used.add(id(waiver))
-                waived[name] = f"{waiver.reason} (until {waiver.expires})"
+                waived[name] = said
     return waived
 
 

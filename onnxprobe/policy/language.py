@@ -29,7 +29,7 @@ _MAX_TEXTS = 10_000
 _MAX_BOUNDS = 100
 
 
-_Said = Annotated[str, Field(min_length=1, pattern=r"\S")]
+_Said = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 _Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, max_length=_MAX_TEXTS)
@@ -283,7 +283,7 @@ class Policy(_Part):
         waivers: The exceptions.
     """
 
-    name: str = "policy"
+    name: _Name = "policy"
     description: str = ""
     rules: tuple[Rule, ...] = Field(alias="rule", min_length=1, max_length=_MAX_RULES)
     waivers: tuple[Waiver, ...] = Field((), alias="waiver", max_length=_MAX_RULES)

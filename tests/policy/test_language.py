@@ -131,6 +131,10 @@ RULE = '[[rule]]\nname = "a"\nrole = "all"\n'
         (f"{RULE}max = {{rank = 1}}".replace('"a"', f'"{201 * "a"}"'), 2,
          "name has more than 200 letters"),
         (f'{RULE}"a\\nb" = 1\nmax = {{rank = 1}}', 4, "there is no key 'a\\nb' here; there are"),
+        (f"\nname = ''\n{RULE}max = {{rank = 1}}", 2, "name is empty"),
+        (f"{RULE}max = {{rank = 1}}\n[[waiver]]\nrule = 'a'\n"
+         f"reason = '{1001 * 'x'}'\nexpires = 2027-01-01", 7,
+         "reason has more than 1,000 letters"),
         ("\nrule = []", 2, "rule is empty"),
         ("rule = [\n3]", 2, "element 1 of rule is 3; expected a table"),
         ("[[rule]]\nname = 'a'\ntogether = ['x',\n'x']\nmax = {rank = 1}", 4,
