@@ -93,24 +93,21 @@ def ridge_floor(
         return None
     # Samples that follow each other are often alike: every fold gets some of each kind.
     folds = [np.arange(count) % FOLDS == fold for fold in range(FOLDS)]
-    trained = [each for fold in folds if (each := _train(activations, inputs, fold)) is not None]
-    total = sum(fold.total for fold in trained)
-    if len(trained) < FOLDS or not total > 0:
+    scores = (_score(activations, inputs, fold, noise_variances) for fold in folds)
+    scored = [each for each in scores if each is not None]
+    total = sum(fold.total for fold in scored)
+    if len(scored) < FOLDS or not total > 0:
         return None
     shares, chosen = [], []
-    for variance in noise_variances:
-        errors = np.array([fold.errors(variance) for fold in trained])
+    for level in range(len(noise_variances)):
+        errors = np.array([fold.errors[level] for fold in scored])
         picks = [
             int(np.argmin(np.delete(errors, fold, axis=0).sum(axis=0))) for fold in range(FOLDS)
         ]
         error = sum(errors[fold, pick] for fold, pick in enumerate(picks))
         shares.append(min(1.0, max(0.0, 1 - float(error) / total)))
-        chosen.append(
-            tuple(
-                fold.of_noise(variance) + _PENALTIES[pick]
-                for fold, pick in zip(trained, picks, strict=True)
-            )
-        )
+        penalties = (each.penalties[level] for each in scored)
+        chosen.append(tuple(float(each[pick]) for each, pick in zip(penalties, picks, strict=True)))
     # Who gets little noise can add more: no level attains less than a noisier one.
     for place in sorted(range(len(shares)), key=lambda each: -noise_variances[each]):
         louder = [
@@ -123,69 +120,43 @@ def ridge_floor(
 
 
 @dataclass(frozen=True, eq=False)
-class _Fold:
-    """What all samples but some teach of those, in the eigenbasis of the kernel.
+class _Scores:
+    """A fold: expected squared errors by noise level and penalty, and what there is to explain."""
 
-    Attributes:
-        total: Squared deviations of the held-out inputs, which are to be explained.
-        held: How many are held out.
-        values: Eigenvalues of the kernel.
-        linear: By eigenvector, products of what it says of the held-out inputs with them.
-        square: By two eigenvectors, products of what they say.
-        gains: By eigenvector, squared length of the inputs that it stands for.
-        scale: Variance of the activations over all elements.
-        taught: How many samples teach.
-    """
-
+    errors: Floats
+    penalties: Floats
     total: float
-    held: int
-    values: Floats
-    linear: Floats
-    square: Floats
-    gains: Floats
-    scale: float
-    taught: int
-
-    def of_noise(self, variance: float) -> float:
-        """Say what penalty noise asks for, in units of the scale."""
-        return float(variance) * self.taught / self.scale if self.scale > 0 else 0.0
-
-    def errors(self, variance: float) -> Floats:
-        """Sum the expected squared errors of the held-out samples, by penalty."""
-        if not len(self.values):
-            # A tensor that does not vary teaches the mean.
-            return np.full(len(_PENALTIES), self.total)
-        penalties = (self.of_noise(variance) + np.array(_PENALTIES)) * self.scale
-        shrunk = 1 / (self.values + penalties[:, None])
-        explained = 2 * shrunk @ self.linear - np.sum(shrunk @ self.square * shrunk, axis=1)
-        amplified = np.square(shrunk) @ (self.values * self.gains)
-        errors: Floats = self.total - explained + variance * self.held * amplified
-        return errors
 
 
-def _train(activations: Floats, inputs: Floats, held_out: _Mask) -> _Fold | None:
-    """Learn from all samples but some; ``None`` if LAPACK cannot."""
+def _score(
+    activations: Floats, inputs: Floats, held_out: _Mask, noise_variances: Sequence[float]
+) -> _Scores | None:
+    """Train on all samples but some, and reconstruct those; ``None`` if LAPACK cannot."""
     kernel, cross, _ = _centred(activations, held_out)
     target, target_cross, target_own = _centred(inputs, held_out)
+    total, held, taught = float(target_own.sum()), int(held_out.sum()), len(kernel)
     system = eigensystem(kernel)
     if system is None:
         return None
     values, vectors = system.values, system.vectors
     # What is left is rounding; divided by a small penalty it would look like a signal.
-    kept = values > len(kernel) * np.finfo(float).eps * values[0]
+    kept = values > taught * np.finfo(float).eps * values[0]
     values, vectors = values[kept], vectors[:, kept]
+    noise = np.array(noise_variances, dtype=float)[:, None]
+    penalties = np.broadcast_to(np.array(_PENALTIES), (len(noise), len(_PENALTIES)))
+    if not len(values):
+        # A tensor that does not vary teaches the mean.
+        return _Scores(np.full(penalties.shape, total), penalties, total)
+    scale = float(values.sum()) / taught
+    penalties = penalties + noise * taught / scale
     cross, target_cross = vectors.T @ cross, vectors.T @ target_cross
     target = vectors.T @ target @ vectors
-    return _Fold(
-        total=float(target_own.sum()),
-        held=int(held_out.sum()),
-        values=values,
-        linear=np.sum(cross * target_cross, axis=1),
-        square=target * (cross @ cross.T),
-        gains=np.diagonal(target),
-        scale=float(values.sum()) / len(kernel),
-        taught=len(kernel),
-    )
+    gains = values * np.diagonal(target)
+    # Errors are quadratic in what is made of each eigenvector.
+    linear, square = np.sum(cross * target_cross, axis=1), target * (cross @ cross.T)
+    shrunk = 1 / (values + scale * penalties[..., None])
+    explained = 2 * shrunk @ linear - np.sum(shrunk @ square * shrunk, axis=-1)
+    return _Scores(total - explained + noise * held * (np.square(shrunk) @ gains), penalties, total)
 
 
 def _centred(gram: Floats, held_out: _Mask) -> tuple[Floats, Floats, Floats]:
