@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,8 @@ from onnxprobe.risk import (
 from onnxprobe.shapes import ShapeError
 from onnxprobe.spectrum import Prior, Spectrum, isotropic_prior, prior_spectrum_of_factor
 from onnxprobe.types import Floats
+
+Attack = Callable[[Floats], Floats]
 
 
 def _prior(n: int) -> Prior:
@@ -70,6 +74,56 @@ def test_the_best_attack_on_a_linear_tensor_attains_the_van_trees_bound() -> Non
     assert error == pytest.approx(
         van_trees_bound(_spectrum(jacobian, prior), noise, prior), rel=0.02
     )
+
+
+def _attacks(jacobian: Floats, covariance: Floats, noise: float) -> dict[str, Attack]:
+    """Attackers who know the model: with right and wrong assumptions, linear and not."""
+
+    def posterior(prior: Floats, assumed: float) -> Attack:
+        outputs = jacobian @ prior @ jacobian.T + assumed**2 * np.eye(len(jacobian))
+        gain = np.linalg.solve(outputs, jacobian @ prior)
+        return lambda y: y @ gain
+
+    rng = np.random.default_rng(5)
+    known = rng.standard_normal((4000, len(covariance))) @ np.linalg.cholesky(covariance).T
+    seen = known @ jacobian.T + noise * rng.standard_normal((4000, len(jacobian)))
+    best = posterior(covariance, noise)
+
+    def neighbours(y: Floats) -> Floats:
+        nearness = y @ seen.T - np.square(seen).sum(axis=1) / 2
+        guess: Floats = known[np.argpartition(-nearness, 20, axis=1)[:, :20]].mean(axis=1)
+        return guess
+
+    return {
+        "posterior mean": best,
+        "a prior ten times as wide": posterior(10 * covariance, noise),
+        "a prior ten times as narrow": posterior(covariance / 10, noise),
+        "an isotropic prior": posterior(np.eye(len(covariance)), noise),
+        "three times the noise": posterior(covariance, 3 * noise),
+        "least squares": lambda y: y @ np.linalg.pinv(jacobian).T,
+        "the strongest direction": lambda y: y @ np.linalg.pinv(jacobian, rcond=0.9).T,
+        "cut off at two deviations": lambda y: np.clip(best(y), -2, 2),
+        "the mean": lambda y: np.zeros((len(y), len(covariance))),
+        "twenty neighbours": neighbours,
+    }
+
+
+@pytest.mark.parametrize("m", [3, 8])
+@pytest.mark.parametrize("noise", [0.05, 0.4, 3.0])
+def test_no_attack_on_a_linear_tensor_beats_the_van_trees_bound(m: int, noise: float) -> None:
+    """On 2,000 drawn inputs, to three standard errors of the mean squared error."""
+    rng = np.random.default_rng(m)
+    prior = _prior(5)
+    jacobian, covariance = rng.standard_normal((m, 5)), _covariance(prior)
+    x = rng.standard_normal((2000, 5)) @ np.linalg.cholesky(covariance).T
+    y = x @ jacobian.T + noise * rng.standard_normal((2000, m))
+    bound = van_trees_bound(_spectrum(jacobian, prior), noise, prior)
+    for name, attack in _attacks(jacobian, covariance, noise).items():
+        errors = np.square(attack(y) - x).mean(axis=1)
+        doubt = 3 * float(errors.std()) / np.sqrt(len(errors))
+        assert errors.mean() >= bound - doubt, name
+        if name == "posterior mean":
+            assert errors.mean() <= bound + doubt
 
 
 def test_without_information_the_bound_is_the_prior_variance() -> None:
