@@ -125,6 +125,7 @@ RULE = '[[rule]]\nname = "a"\nrole = "all"\n'
          "max.bits.noise: ' 0.1' is no release noise; expected a number above 0, or float32, "
          "float16, bfloat16 or int8"),
         (f"{RULE}max = {{ bits = {{noise = '\u0661', value = 3}} }}", 4, "is no release noise"),
+        (f"{RULE}max = {{ bits = {{noise = '1e', value = 3}} }}", 4, "'1e' is no release noise"),
         (f"{RULE}tensors = [{10_001 * _TEXT}]\nmax = {{rank = 1}}", 4,
          "tensors has more than 10,000 entries"),
         (f"{RULE}max = {{rank = 1}}".replace('"a"', '" \\t"'), 2, "name is blank"),

@@ -91,6 +91,8 @@ def test_tensors_are_selected_by_name_glob_operator_role_and_cut() -> None:
     ("rule", "sentence"),
     [
         ({"tensors": "rleu"}, r"matches no tensor of the model \(did you mean 'relu'\?\)"),
+        # Names that are very long are not compared with others.
+        ({"tensors": 201 * "x"}, "matches no tensor of the model, and is not optional"),
         ({"op_types": "Gemm"}, "matches no tensor of the model, and is not optional"),
         ({"after": "rleu"}, r"names the cut 'rleu', which the model has not \(did you mean"),
     ],
@@ -131,7 +133,7 @@ def test_globs_are_those_of_fnmatch(pattern: str, names: list[str]) -> None:
 def test_a_hostile_glob_takes_less_than_a_second(pattern: str) -> None:
     """For 20,000 brackets that nothing closes, fnmatch takes 9 s."""
     begin = time.process_time()
-    assert matching([pattern * (40_000 // len(pattern))], ["a" * 1000]) == set()
+    assert matching([pattern * (20_000 // len(pattern))], ["a" * 1000]) == set()
     assert time.process_time() - begin < 1
 
 
@@ -161,6 +163,8 @@ def test_a_joint_release_is_judged_as_a_whole() -> None:
     assert judged(silent, "a", "b").verdict == "inconclusive"
     with pytest.raises(PolicyError, match="releases 'c', which the model has not"):
         judged(found, "a", "c")
+    absent = {"together": ["a", "c"], "max": {"rank": 1}, "optional": True, "role": None}
+    assert judge(found, policy(absent), TODAY).verdict == "not applicable"
     # A part without figures says nothing, and a baseline is that of the same release.
     part = whole(tensor("a"), together=[joint], graph={"a": [], "b": []})
     assert judged(part, "a", "b").verdict == "inconclusive"
