@@ -115,6 +115,7 @@ class Configuration(Limits):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     together: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
+    together_if_known: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     jacobian: Literal["auto", "jvp", "fd"] = "auto"
     straight_through: bool = False
     prior: Literal["auto", "data", "image", "isotropic"] = "auto"

@@ -119,7 +119,5 @@ def _reported(
 
     if model is None:
         return Report.read(options["report"]), None
-    conclusion = measure(
-        model, options, policy.noise, policy.together, policy.targets, written=options["outputs"]
-    )
+    conclusion = measure(model, options, policy, written=options["outputs"])
     return conclusion.report, conclusion

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from onnxprobe.analysis.conductor import Conclusion, Further, Workplace
     from onnxprobe.analysis.conductor.request import Subject
     from onnxprobe.analysis.configuration import Configuration
+    from onnxprobe.policy import Policy
     from onnxprobe.record import Report
 
 __all__ = ["configured", "given_data", "measure", "measure_as", "reported", "settle"]
@@ -25,9 +26,8 @@ __all__ = ["configured", "given_data", "measure", "measure_as", "reported", "set
 def measure(
     model: Path,
     options: dict[str, Any],
-    noise: Sequence[str] = (),
+    policy: Policy | None = None,
     together: Sequence[tuple[str, ...]] = (),
-    targets: Sequence[float] = (),
     written: Sequence[Path] = (),
 ) -> Conclusion:
     """Analyse a model.
@@ -35,9 +35,8 @@ def measure(
     Args:
         model: Its file.
         options: Those of `analysis_options`, and ``quiet``.
-        noise: Levels of release noise that are needed beside those asked for.
+        policy: What it speaks of is measured beside what is asked for.
         together: Joint releases that are needed beside those asked for.
-        targets: Shares for which enough noise is needed beside those asked for.
         written: Files that are to be written afterwards.
 
     Returns:
@@ -46,8 +45,8 @@ def measure(
     from onnxprobe.analysis.conductor import conduct
     from onnxprobe.cli.progress import progress_bar
 
-    options = options | {"together": tuple(dict.fromkeys([*options["together"], *together]))}
-    configuration = _configuration(options, noise, targets)
+    options = options | {"together": (*options["together"], *together)}
+    configuration = _configuration(options, policy)
     keep_apart(written, [model, *_given_paths(options)])
     with progress_bar(shown=not options["quiet"]) as progress:
         conclusion = conduct(
@@ -165,14 +164,16 @@ def settle(conclusion: Conclusion, *, delivered: bool, quiet: bool) -> None:
         click.echo("onnxprobe: what is done is kept; go on with --resume", err=True)
 
 
-def _configuration(
-    options: dict[str, Any], noise: Sequence[str] = (), targets: Sequence[float] = ()
-) -> Configuration:
+def _configuration(options: dict[str, Any], policy: Policy | None = None) -> Configuration:
     from onnxprobe.analysis.arguments import configure
     from onnxprobe.analysis.configuration import DEFAULT_NOISE, DEFAULT_TARGETS
     from onnxprobe.policy.questions import same_noise
 
     levels = options["noise"] or DEFAULT_NOISE
+    noise = policy.noise if policy else ()
+    targets = policy.targets if policy else ()
+    together = dict.fromkeys([*options["together"], *(policy.together if policy else ())])
+    optional = policy.together_if_known if policy else ()
     further = [each for each in noise if not any(same_noise(each, level) for level in levels)]
     pictures = ("scale", "mean", "std", "layout", "transpose", "channels", "resize")
     same = (
@@ -181,7 +182,6 @@ def _configuration(
         "wrt",
         "include",
         "exclude",
-        "together",
         "jacobian",
         "straight_through",
         "step",
@@ -197,6 +197,8 @@ def _configuration(
     return configure(
         images={name: options[name] for name in pictures if options[name] is not None},
         sizes=dict(options["sizes"]),
+        together=tuple(together),
+        together_if_known=tuple(group for group in optional if group not in together),
         noise=[*levels, *further],
         targets=tuple(dict.fromkeys([*(options["targets"] or DEFAULT_TARGETS), *targets])),
         allow_links=options["allow_linked_data"],

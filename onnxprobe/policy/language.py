@@ -317,8 +317,17 @@ class Policy(_Part):
 
     @property
     def together(self) -> tuple[tuple[str, ...], ...]:
-        """The joint releases that its rules speak of."""
-        return tuple(dict.fromkeys(rule.together for rule in self.rules if rule.together))
+        """The joint releases that its rules speak of, and that the model must have."""
+        return self._releases(optional=False)
+
+    @property
+    def together_if_known(self) -> tuple[tuple[str, ...], ...]:
+        """The joint releases that optional rules speak of."""
+        return tuple(each for each in self._releases(optional=True) if each not in self.together)
+
+    def _releases(self, *, optional: bool) -> tuple[tuple[str, ...], ...]:
+        found = (rule.together for rule in self.rules if rule.optional is optional)
+        return tuple(dict.fromkeys(each for each in found if each))
 
     @property
     def noise(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import ModelProto
-from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+from sklearn.metrics import roc_auc_score
 
 from onnxprobe import analyze
 from onnxprobe.analysis.conductor import membership as conducting

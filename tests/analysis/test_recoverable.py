@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.covariance import ledoit_wolf  # type: ignore[import-untyped]
+from sklearn.covariance import ledoit_wolf
 
 from tests.analysis import networks
 from tests.analysis.test_conduct import analyse, normal

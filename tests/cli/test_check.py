@@ -151,3 +151,17 @@ def test_two_hundred_tensors_are_judged_in_half_a_second(policy: Path, tmp_path:
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(spent_s() for _ in range(5)) < 0.5
+
+
+@pytest.mark.parametrize(("optional", "code"), [("true", 0), ("false", 2)])
+def test_an_absent_joint_release_is_an_error_unless_it_is_optional(
+    optional: str, code: int, tmp_path: Path
+) -> None:
+    policy = tmp_path / "p.toml"
+    policy.write_text(
+        f'[[rule]]\nname = "a"\ntogether = ["label", "nothing"]\noptional = {optional}\n'
+        "max = { rank = 1 }\n"
+    )
+    found, said = run_inside(["check", str(MODEL), *FAST, "--policy", str(policy)])
+    assert found == code
+    assert ("not applicable" if code == 0 else "'nothing'") in said

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sklearn.covariance import LedoitWolf, ledoit_wolf_shrinkage
 
 from onnxprobe.shapes import ShapeError
-from onnxprobe.spectrum import Shrinkage, centred_gram, ledoit_wolf, scatter
+from onnxprobe.spectrum import Shrinkage, centred_gram, data_prior, ledoit_wolf, scatter
 from onnxprobe.types import Array, Floats
+
+DIGITS = Path(__file__).resolve().parents[2] / "models" / "digits.npz"
 
 
 def _direct(samples: Array) -> float:
@@ -43,6 +48,49 @@ def test_gram_and_scatter_matrix_give_the_same(n: int, d: int) -> None:
     expected = _dual(samples)
     assert found.intensity == pytest.approx(expected.intensity, rel=1e-9)
     assert found.target == pytest.approx(expected.target, rel=1e-12)
+
+
+def _samples(name: str) -> Floats:
+    rng = np.random.default_rng(0)
+    with np.load(DIGITS, allow_pickle=False) as archive:
+        digits = archive["images"].reshape(-1, 64) / 255
+    cases: dict[str, Floats] = {
+        "fewer samples": rng.standard_normal((30, 200)) * np.geomspace(3, 0.01, 200) + 7,
+        "far fewer samples": rng.standard_normal((20, 600)),
+        "as many samples": rng.standard_normal((50, 50)),
+        "more samples": rng.standard_normal((200, 30)) * np.geomspace(3, 0.01, 30) + 7,
+        "forty digits": digits[:40],
+        "all digits": digits,
+    }
+    return cases[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fewer samples",
+        "far fewer samples",
+        "as many samples",
+        "more samples",
+        "forty digits",
+        "all digits",
+    ],
+)
+def test_it_is_what_scikit_learn_finds(name: str) -> None:
+    """To 1e-10; scikit-learn divides by n where this package divides by n − 1."""
+    samples = _samples(name)
+    n, d = samples.shape
+    theirs = LedoitWolf().fit(samples)
+    found = _dual(samples)
+    assert found.intensity == pytest.approx(theirs.shrinkage_, rel=1e-10)
+    assert found.intensity == pytest.approx(ledoit_wolf_shrinkage(samples), rel=1e-10)
+    target = found.target * (n - 1) / n
+    assert target == pytest.approx(np.trace(theirs.covariance_) / d, rel=1e-10)
+    prior = data_prior(samples, limit=d)
+    assert prior.directions is not None
+    covariance = prior.directions.T * prior.variances @ prior.directions * (n - 1) / n
+    difference = np.linalg.norm(covariance - theirs.covariance_)
+    assert difference <= 1e-10 * np.linalg.norm(theirs.covariance_)
 
 
 def test_it_brings_the_covariance_closer_to_the_truth() -> None:

@@ -171,7 +171,17 @@ def open_study(
         reference=trial.outputs,
     )
     nodes = len(study.graph.proto.graph.node)
-    join_releases(study, configuration.together)
+    join_releases(
+        study,
+        [
+            *configuration.together,
+            *(
+                group
+                for group in configuration.together_if_known
+                if all(name in study.graph.producers for name in group)
+            ),
+        ],
+    )
     if given.members is not None:
         study.cohorts, study.members = open_cohorts(study, given.members, given.non_members)
     opening = describe(file.name, study, provider, source.chosen)
