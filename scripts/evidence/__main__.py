@@ -29,7 +29,7 @@ PLANS = (
     Plan("vit", "cifar", "held out", 15),
     Plan("resnet", "mnist", "held out", 4),
 )
-_SHORT = Budget(epochs=(8, 3), inverted=2, iterations=60)
+_SHORT = Budget(rounds=(6, 3), inverted=2, iterations=60)
 
 
 def main() -> None:

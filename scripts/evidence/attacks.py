@@ -16,19 +16,21 @@ from torch import Tensor, nn
 __all__ = ["Budget", "decode", "invert", "ridge", "split"]
 
 Floats = NDArray[np.float32]
+_BATCHES = 60
 
 
 @dataclass(frozen=True)
 class Budget:
     """What the attacker may spend.
 
-    ``epochs`` is for the first noise level and for each further one, which begins with the weights
-    of the one before; ``patience`` is how many epochs without a better validation error end it.
+    ``rounds``, of 60 batches of 64 images, is for the first noise level and for each further one,
+    which begins with the weights of the one before; ``patience`` is how many rounds without a
+    better validation error end it.
     """
 
     ridge_images: int = 2000
     decoder_images: int = 4000
-    epochs: tuple[int, int] = (12, 6)
+    rounds: tuple[int, int] = (12, 6)
     patience: int = 3
     inverted: int = 4
     iterations: int = 150
@@ -105,7 +107,7 @@ def decode(
         seed: Of weights, order and noise.
 
     Returns:
-        Reconstructions for each level, and the validation R² after each epoch.
+        Reconstructions for each level, and the validation R² after each round.
     """
     torch.manual_seed(seed)
     learn, check = split(min(len(tensor), budget.decoder_images))
@@ -115,7 +117,8 @@ def decode(
     decoder = _decoder(tuple(z.shape[1:]), tuple(x.shape[1:]))
 
     def guess(seen: Tensor) -> Tensor:
-        return decoder((seen - mean) / unit) * spread + image_mean
+        image: Tensor = decoder((seen - mean) / unit) * spread + image_mean
+        return image
 
     results, curves = [], []
     for level, (noise, unknown) in enumerate(zip(noises, attacked, strict=True)):
@@ -124,14 +127,12 @@ def decode(
 
         def validate(noisy: Tensor = noisy, scale: float = scale) -> float:
             with torch.no_grad():
-                parts = [guess(part) for part in noisy.split(256)]
+                parts = [guess(part) for part in torch.split(noisy, 256)]
             return 1 - float(torch.mean((torch.cat(parts) - x[check]) ** 2)) / scale
 
-        curves.append(
-            _improve(decoder, guess, z[learn], x[learn], noise, validate, level, budget)
-        )
+        curves.append(_improve(decoder, guess, z[learn], x[learn], noise, validate, level, budget))
         with torch.no_grad():
-            parts = [guess(part) for part in torch.from_numpy(unknown).split(256)]
+            parts = [guess(part) for part in torch.split(torch.from_numpy(unknown), 256)]
         results.append(torch.cat(parts).numpy())
     return results, curves
 
@@ -142,7 +143,7 @@ def invert(
     start: Floats,
     noise: float,
     budget: Budget,
-    variation: float = 0.3,
+    variation: float = 1.0,
 ) -> Floats:
     """Reconstruct by gradient descent on the input, with a total-variation prior.
 
@@ -166,7 +167,7 @@ def invert(
         down = (image[:, :, 1:] - image[:, :, :-1]).abs().sum()
         across = (image[..., 1:] - image[..., :-1]).abs().sum()
         optimiser.zero_grad()
-        (misfit + variation * (down + across)).backward()
+        torch.autograd.backward(misfit + variation * (down + across))
         optimiser.step()
         schedule.step()
     result: Floats = image.detach().clamp(0, 1).numpy()
@@ -187,12 +188,13 @@ def _improve(
     optimiser = torch.optim.Adam(decoder.parameters(), lr=2e-3 if level == 0 else 1e-3)
     curve: list[float] = []
     best: dict[str, Any] = {}
-    for _ in range(budget.epochs[min(level, 1)]):
-        for batch in torch.randperm(len(z)).split(64):
+    for _ in range(budget.rounds[min(level, 1)]):
+        for _ in range(_BATCHES):
+            batch = torch.randint(len(z), (64,))
             noisy = z[batch] + noise * torch.randn_like(z[batch])
             loss = torch.mean((guess(noisy) - x[batch]) ** 2)
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
         curve.append(validate())
         if curve[-1] == max(curve):

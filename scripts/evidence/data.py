@@ -86,7 +86,8 @@ def gaussian_twin(images: Images, seed: int) -> Images:
 
     def draw(like: Floats) -> Floats:
         drawn = mean + rng.standard_normal((len(like), len(root))) @ root
-        return drawn.reshape(like.shape).astype(np.float32)
+        shaped: Floats = drawn.reshape(like.shape).astype(np.float32)
+        return shaped
 
     return Images(
         f"{images.name}-gaussian",

@@ -104,7 +104,10 @@ def fresh(architecture: str, images: Images) -> Chain:
 
 
 def analyse(
-    subject: Subject, store: Store, images: Images | None = None, **options: Any
+    subject: Subject,
+    store: Store,
+    images: Images | None = None,
+    **options: Any,  # noqa: ANN401 (the package's own, which it checks)
 ) -> Cell:
     """Measure a network with onnxprobe alone.
 
@@ -171,9 +174,7 @@ def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
     }
 
 
-def attack(
-    subject: Subject, depth: int, store: Store, images: Images | None = None
-) -> Cell:
+def attack(subject: Subject, depth: int, store: Store, images: Images | None = None) -> Cell:
     """Attack one tensor at every noise level.
 
     Args:
@@ -226,7 +227,7 @@ def _attack(subject: Subject, depth: int, images: Images) -> Cell:
         )
         return result
 
-    levels = [
+    levels: list[Cell] = [
         {"s": s, "ridge": judge(linear), "decoder": {**judge(trained), "curve": curve}}
         for s, linear, trained, curve in zip(LEVELS, by_ridge, by_decoder, curves, strict=True)
     ]
@@ -242,14 +243,10 @@ def _attack(subject: Subject, depth: int, images: Images) -> Cell:
             budget,
         )
         result["gradient"] = {"s": _INVERTED_LEVEL, **quality(images.held_out[few], guess, mean)}
-        best = max((by_ridge, by_decoder), key=lambda g: levels[at][_name(g is by_ridge)]["r2"])
-        same = best[at].reshape(images.held_out.shape)[few]
-        result["gradient"]["best_r2"] = quality(images.held_out[few], same, mean)["r2"]
+        ridge_wins = levels[at]["ridge"]["r2"] > levels[at]["decoder"]["r2"]
+        best = (by_ridge if ridge_wins else by_decoder)[at].reshape(images.held_out.shape)[few]
+        result["gradient"]["best_r2"] = quality(images.held_out[few], best, mean)["r2"]
     return result
-
-
-def _name(is_ridge: bool) -> str:  # noqa: FBT001
-    return "ridge" if is_ridge else "decoder"
 
 
 def _common(images: Images, modules: Iterable[str]) -> Cell:

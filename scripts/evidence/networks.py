@@ -63,7 +63,8 @@ class Patches(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return tokens of shape (samples, patches, width)."""
-        return self.project(image).flatten(2).transpose(1, 2) + self.position
+        tokens: Tensor = self.project(image).flatten(2).transpose(1, 2) + self.position
+        return tokens
 
 
 class Attention(nn.Module):
@@ -81,7 +82,8 @@ class Attention(nn.Module):
         parts = self.mix(self.norm(tokens)).chunk(3, -1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         weights = torch.softmax(query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5, -1)
-        return tokens + self.out((weights @ value).transpose(1, 2).flatten(2))
+        mixed: Tensor = self.out((weights @ value).transpose(1, 2).flatten(2))
+        return tokens + mixed
 
 
 class Feed(nn.Module):
@@ -95,7 +97,8 @@ class Feed(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Add the body's output to its input."""
-        return tokens + self.body(tokens)
+        changed: Tensor = self.body(tokens)
+        return tokens + changed
 
 
 class Mean(nn.Module):
@@ -122,9 +125,7 @@ def build(architecture: str, shape: Shape, classes: int, pixels: tuple[float, fl
 
 
 def _conv(inner: int, outer: int, stride: int = 1) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer)
-    )
+    return nn.Sequential(nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer))
 
 
 def _mlp(shape: Shape, classes: int) -> Steps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import platform
 from importlib.metadata import version
 from typing import Any
@@ -56,7 +56,7 @@ def provenance(*, quick: bool, elapsed_s: float) -> Cell:
     """Return when, where and with what a run was made."""
     packages = ("onnxprobe", "torch", "numpy", "scipy", "scikit-learn", "onnx")
     return {
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": f"two shared CPU cores ({platform.machine()}), one thread",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},

@@ -66,7 +66,7 @@ def fit(
             batch = shuffled[start : start + _BATCH]
             loss = nn.functional.cross_entropy(network(x[batch])[-1], y[batch])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
     network.eval()
@@ -81,7 +81,7 @@ def accuracy(network: Chain, images: NDArray[np.float32], labels: NDArray[np.int
 def outputs(network: Chain, images: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
     """Return what the step at ``depth`` puts out, for all images, batch by batch."""
     with torch.no_grad():
-        parts = [network.upto(part, depth) for part in torch.from_numpy(images).split(256)]
+        parts = [network.upto(part, depth) for part in torch.split(torch.from_numpy(images), 256)]
     values: NDArray[np.float32] = torch.cat(parts).numpy()
     return values
 
