@@ -20,10 +20,14 @@ class OutOfTimeError(Exception):
 
 
 class Store:
-    """A folder of finished cells; what is in it is never computed again."""
+    """A folder of finished cells; what is in it is never computed again.
+
+    ``spent_s`` is how long the cells took that were asked for, whenever they were computed.
+    """
 
     def __init__(self, folder: Path, deadline_s: float) -> None:
         self.folder = folder
+        self.spent_s = 0.0
         self._deadline_s = deadline_s
         self._end = time.monotonic() + deadline_s
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,12 +48,14 @@ class Store:
         path = self.path(decides, ".json")
         if path.exists():
             kept: Cell = json.loads(path.read_text())["result"]
+            self.spent_s += kept["elapsed_s"]
             return kept
         if time.monotonic() > self._end:
             raise OutOfTimeError(f"{self._deadline_s:g} s are over")
         start = time.monotonic()
         result = compute()
         result["elapsed_s"] = round(time.monotonic() - start, 1)
+        self.spent_s += result["elapsed_s"]
         text = json.dumps({"decides": decides, "result": result}, indent=1, sort_keys=True)
         # A reader sees all of a cell or none of it, whenever this process is ended.
         draft = path.with_suffix(f".{os.getpid()}.part")

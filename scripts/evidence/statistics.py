@@ -32,6 +32,13 @@ class Interval:
     low: float
     high: float
 
+    def shown(self, digits: int) -> str:
+        """Return it as text; of a single network nothing is known but the value."""
+        if self.low == self.high:
+            return f"{self.value:.{digits}f}"
+        ends = f"{self.low:.{digits}f} to {self.high:.{digits}f}"
+        return f"{self.value:.{digits}f} ({ends})"
+
 
 @dataclass(frozen=True)
 class Bin:

@@ -42,6 +42,7 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell]) -> C
         "data": subject.plan.data,
         "architecture": subject.plan.architecture,
         "seed": subject.plan.seed,
+        "rounds": list(subject.plan.budget.rounds),
         "inputs": list(subject.images.train.shape[1:]),
         "images": [
             len(part)

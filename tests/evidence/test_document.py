@@ -1,0 +1,105 @@
+"""The document follows from the figures of a run, and from nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scripts.evidence.document import render
+from scripts.evidence.findings import findings
+from scripts.evidence.sections import bounds_section, variation
+from scripts.evidence.tables import calibration_errors, orders, shuffled, threshold_table
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def summary() -> dict[str, Any]:
+    """What `--quick` found."""
+    found: dict[str, Any] = json.loads((HERE / "quick.json").read_text())
+    return found
+
+
+def test_the_quick_document_is_made_of_the_quick_figures(summary: dict[str, Any]) -> None:
+    assert render(summary) == (HERE / "quick.md").read_text()
+
+
+def _three(summary: dict[str, Any], error: float) -> dict[str, Any]:
+    """Three held-out networks on which ρ is off by ``error`` everywhere."""
+    base = next(iter(summary["networks"].values()))
+    networks = {}
+    for i in range(3):
+        network = copy.deepcopy(base) | {"role": "held out"}
+        for tensor in network["tensors"]:
+            for level in tensor["levels"]:
+                level["high"] = max(level["ridge"]["r2"], level["decoder"]["r2"]) + error
+        networks[f"n{i}"] = network
+    return networks
+
+
+@pytest.mark.parametrize(("error", "judged"), [(0.01, ": met."), (0.2, ": **not met**.")])
+def test_known_errors_are_found_and_judged(
+    summary: dict[str, Any], error: float, judged: str
+) -> None:
+    networks = _three(summary, error)
+    found = calibration_errors(networks)["ρ, worst sample"]
+    assert (found.value, found.low, found.high) == pytest.approx((error,) * 3)
+    assert f"at most 0.08{judged}" in findings({"networks": networks})
+
+
+def test_a_perfect_order_is_1_and_a_shuffled_one_is_nothing(summary: dict[str, Any]) -> None:
+    networks = _three(summary, 0.0)
+    assert orders(networks)["ρ, worst sample"].value == pytest.approx(1)
+    found = shuffled(networks)
+    # Of 30 tensors, Spearman of chance has deviation 1/√29; the mean of 500 is far nearer to 0.
+    assert abs(found.value) < 0.05
+    assert found.low < 0 < found.high
+
+
+def test_development_networks_do_not_count(summary: dict[str, Any]) -> None:
+    networks = _three(summary, 0.0)
+    networks["n0"] = _three(summary, 0.5)["n0"] | {"role": "development"}
+    assert calibration_errors(networks)["ρ, worst sample"].value == pytest.approx(0)
+
+
+def test_a_naive_baseline_that_is_as_good_is_named(summary: dict[str, Any]) -> None:
+    networks = _three(summary, 0.0)
+    for network in networks.values():
+        for tensor in network["tensors"]:
+            tensor["size"] = 1e6 * max(
+                tensor["levels"][1]["ridge"]["r2"], tensor["levels"][1]["decoder"]["r2"]
+            )
+    said = findings({"networks": networks})
+    assert "As good at ordering, or better, and cheaper:** " in said
+    assert "tensor size (" in said.split("cheaper:**")[1].split("\n", maxsplit=1)[0]
+
+
+def test_thresholds_say_the_worst_of_what_passes(summary: dict[str, Any]) -> None:
+    networks = _three(summary, 0.0)
+    for network in networks.values():
+        for tensor in network["tensors"]:
+            for level in tensor["levels"]:
+                level["high"], level["attained"] = 0.05, 0.0
+                level["ridge"]["r2"] = level["decoder"]["r2"] = 0.25
+    assert "| 0.1 | 90 | 0.25 | 0.25 | 90 of 90 |" in threshold_table(networks)
+
+
+def test_an_error_below_a_bound_is_a_violation_only_beyond_its_standard_error() -> None:
+    rows = [
+        {"bound": 1.0, "attacks": {"ridge": {"mse": 0.99, "mse_error": 0.01}}},
+        {"bound": 1.0, "attacks": {"ridge": {"mse": 0.90, "mse_error": 0.01}}},
+        {"bound": 1.0, "attacks": {"ridge": {"mse": 1.20, "mse_error": 0.01}}},
+    ]
+    found = bounds_section([{"name": "n", "rows": rows}])
+    assert "| n | ridge | 3 | 2 | 1 | 0.900 | 0.99 |" in found
+
+
+def test_cv_and_mcr_are_those_of_the_documentation() -> None:
+    cv, mcr = variation(np.array([2.0, 4.0, 3.0]))
+    assert cv == pytest.approx(np.std([2, 4, 3]) / 3)
+    assert mcr == pytest.approx(1.0)
