@@ -16,7 +16,7 @@ from scripts.evidence.attacks import Budget
 from scripts.evidence.cells import Cell, OutOfTimeError, Store
 from scripts.evidence.controls import controls
 from scripts.evidence.data import load, present
-from scripts.evidence.document import write
+from scripts.evidence.document import render, write
 from scripts.evidence.experiments import Plan, Subject, analyse, attack, prepare
 from scripts.evidence.membership import over_training
 from scripts.evidence.studies import bounds, differences, runs, sample_sizes
@@ -63,6 +63,8 @@ def main() -> None:
     summary["provenance"] = provenance(quick=options.quick, elapsed_s=store.spent_s)
     path = options.results / ("quick.json" if options.quick else "summary.json")
     path.write_text(json.dumps(rounded(summary), indent=None, sort_keys=True) + "\n")
+    # What a test holds the quick document against is free of figures.
+    path.with_suffix(".md").write_text(render(json.loads(path.read_text())))
     print(f"{path}: {time.monotonic() - start:.0f} s")
     if options.document:
         write(json.loads(path.read_text()), options.document)

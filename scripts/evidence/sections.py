@@ -78,13 +78,14 @@ def differences_section(found: Sequence[Cell]) -> str:
             f"{row['wrong_ranks']} of {row['tensors']}",
             f"{row['rank_error']:g}",
             f"{row['effective_rank_error']:.1%}",
-            f"{row['share_error']:.4f}",
+            f"{max(0, row['share_above']):.4f}",
+            f"{max(0, row['share_below']):.4f}",
         ]
         for study in found
         for row in study["rows"]
     ]
     heads = ["network", "step", "median ranks that differ", "largest difference"]
-    return markdown([*heads, "effective rank, largest error", "ρ, largest error"], rows)
+    return markdown([*heads, "effective rank, largest error", "ρ too high by", "too low by"], rows)
 
 
 def samples_section(found: Sequence[Cell]) -> str:

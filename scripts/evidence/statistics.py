@@ -18,6 +18,7 @@ __all__ = [
     "mean_absolute_error",
     "reliability",
     "spearman",
+    "spearman_columns",
 ]
 
 Array = NDArray[Any]
@@ -53,10 +54,16 @@ class Bin:
 
 def spearman(first: Array, second: Array) -> float:
     """Return Spearman's rank correlation, ties sharing their mean rank; 0 if one never varies."""
-    a, b = rankdata(first), rankdata(second)
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else 0.0
+    return float(spearman_columns(first[:, None], second[:, None])[0])
+
+
+def spearman_columns(first: Array, second: Array) -> Array:
+    """Return `spearman` of each column, shape (columns,), of tables of shape (values, columns)."""
+    a, b = rankdata(first, axis=0), rankdata(second, axis=0)
+    a, b = a - a.mean(0), b - b.mean(0)
+    scale = np.sqrt(np.sum(a * a, 0) * np.sum(b * b, 0))
+    product: Array = np.sum(a * b, 0) / np.where(scale > 0, scale, 1)
+    return product
 
 
 def mean_absolute_error(predicted: Array, attained: Array) -> float:
@@ -65,7 +72,7 @@ def mean_absolute_error(predicted: Array, attained: Array) -> float:
 
 
 def bootstrap(
-    groups: Groups, statistic: Callable[[Array, Array], float], *, draws: int = 1000, seed: int = 0
+    groups: Groups, statistic: Callable[[Array, Array], float], *, draws: int = 500, seed: int = 0
 ) -> Interval:
     """Resample whole networks, since tensors of one network are no independent samples.
 

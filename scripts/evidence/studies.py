@@ -73,19 +73,16 @@ def differences(subject: Subject, store: Store) -> Cell:
                 continue
             ranks.append(abs(guess["rank"] - truth["rank"]))
             effective.append(abs(guess["effective_rank"] / truth["effective_rank"] - 1))
-            shares.append(
-                max(
-                    abs(a["high"] - b["high"])
-                    for a, b in zip(guess["levels"], truth["levels"], strict=True)
-                )
-            )
+            pairs = zip(guess["levels"], truth["levels"], strict=True)
+            shares += [a["high"] - b["high"] for a, b in pairs]
         rows.append({
             "step": step,
             "tensors": len(ranks),
             "wrong_ranks": int(np.count_nonzero(ranks)),
             "rank_error": float(max(ranks, default=np.nan)),
             "effective_rank_error": float(max(effective, default=np.nan)),
-            "share_error": float(max(shares, default=np.nan)),
+            "share_above": float(max(shares, default=np.nan)),
+            "share_below": float(-min(shares, default=np.nan)),
         })
     return {"name": subject.plan.name, "rows": rows}
 
