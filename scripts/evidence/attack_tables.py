@@ -5,11 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from scripts.evidence.cells import Cell
-from scripts.evidence.tables import Networks, markdown
+from scripts.evidence.tables import MEASURES, Networks, best, markdown, table
 
-__all__ = ["budget_table", "quality_table", "tensor_table"]
+__all__ = ["bias_table", "budget_table", "quality_table", "tensor_table"]
 
 _QUALITY = (("r2", 2), ("mse", 4), ("psnr", 1), ("ssim", 2))
+
+
+def bias_table(networks: Networks) -> str:
+    """Attack less ρ, of tensors with fewer elements than the input and of others."""
+    rows = []
+    for name, network in networks.items():
+        excess = table(network, best) - table(network, MEASURES["ρ, worst sample"])
+        narrow = np.array([t["size"] < np.prod(network["inputs"]) for t in network["tensors"]])
+        row = [name]
+        for chosen in (~narrow, narrow):
+            part = excess[chosen]
+            row += [f"{chosen.sum()}", f"{part.mean():+.3f}" if part.size else "none"]
+        rows.append(row)
+    heads = ["network", "tensors as large as the input", "attack − ρ, mean"]
+    return markdown([*heads, "smaller tensors", "attack − ρ, mean"], rows)
 
 
 def budget_table(networks: Networks) -> str:

@@ -51,6 +51,8 @@ def render(summary: Cell, folder: str | None = None) -> str:
         _figure(folder, "calibration", "Best attack against ρ, for every release"),
         tables.reliability_table(networks),
         tables.reliability_table(networks, "max(ρ, floor)"),
+        prose.BIAS,
+        attack_tables.bias_table(networks),
         "## Does it order tensors?\n",
         prose.ORDER,
         tables.order_table(networks),

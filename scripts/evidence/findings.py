@@ -87,6 +87,9 @@ def _ordered(found: dict[str, Interval]) -> list[str]:
         f"levels. The aim was at least {_SPEARMAN:g}: {met}."
     )
     lines = [first]
+    floor = found["attained floor"]
+    better = "better than" if floor.value > rho.value + 0.01 else "no better than"
+    lines.append(f"The attained floor orders decoders at {floor.shown(2)}, {better} ρ.")
     if equal:
         lines.append(f"**As good at ordering, or better, and cheaper:** {', '.join(equal)}.")
     if worse:

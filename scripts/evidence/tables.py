@@ -96,10 +96,8 @@ def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]
     fitted = fits(networks)
     found: dict[str, dict[str, tuple[Array, Array]]] = {}
     for name in _SHARES:
-        # The floor is itself a ridge regression: it is held against the other attack.
-        target = _trained if name == "attained floor" else best
         found[name] = {
-            key: (table(value, MEASURES[name]).ravel(), table(value, target).ravel())
+            key: (table(value, MEASURES[name]).ravel(), table(value, _target(name)).ravel())
             for key, value in networks.items()
         }
     if fitted:
@@ -137,7 +135,10 @@ def orders(networks: Networks) -> dict[str, Interval]:
     counted = scored(networks)
     return {
         name: bootstrap(
-            {key: (table(value, measure), table(value, best)) for key, value in counted.items()},
+            {
+                key: (table(value, measure), table(value, _target(name)))
+                for key, value in counted.items()
+            },
             _median_order,
         )
         for name, measure in MEASURES.items()
@@ -148,12 +149,12 @@ def order_table(networks: Networks) -> str:
     """Spearman within each noise level over all tensors that count, and its median."""
     counted = list(scored(networks).values())
     levels = [level["s"] for level in counted[0]["tensors"][0]["levels"]]
-    found, medians = [table(value, best) for value in counted], orders(networks)
-    attained = np.concatenate(found)
+    medians = orders(networks)
     rows = []
     for name, measure in MEASURES.items():
         parts = [table(value, measure) for value in counted]
-        predicted = np.concatenate(parts)
+        found = [table(value, _target(name)) for value in counted]
+        predicted, attained = np.concatenate(parts), np.concatenate(found)
         each = spearman_columns(predicted, attained)
         alone = [_median_order(*pair) for pair in zip(parts, found, strict=True)]
         rows.append([
@@ -220,6 +221,11 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out a table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _target(name: str) -> Measure:
+    """Say against what a measure is held: the floor is a ridge regression, and meets decoders."""
+    return _trained if name == "attained floor" else best
 
 
 def _trained(_: Cell, level: Cell) -> float:
