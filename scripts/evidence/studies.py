@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from scripts.evidence.cells import Cell, Store
-from scripts.evidence.data import gaussian_twin
-from scripts.evidence.experiments import Subject, analyse, attack, prepare
+from scripts.evidence.data import Images, gaussian_twin
+from scripts.evidence.experiments import LEVELS, Subject, analyse, attack, prepare
+from scripts.evidence.training import outputs
 
-__all__ = ["bounds", "differences", "runs", "sample_sizes"]
+__all__ = ["bounds", "differences", "known_bounds", "runs", "sample_sizes"]
 
 _STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+_JACOBIANS = 64
 _SIZES = (50, 100, 200, 400, 800, 1500)
 
 
@@ -24,7 +30,8 @@ def bounds(subject: Subject, store: Store) -> Cell:
         store: Keeps the cells.
 
     Returns:
-        Name, and by tensor and level the bound and the error of every attack.
+        Name, and by tensor and level the error of every attack, the bound that onnxprobe states,
+        for whom the covariance is an estimate, and that of whoever drew the images.
     """
     twin = gaussian_twin(subject.images, seed=0)
     # The bound holds for the mean of JᵀJ over the prior: more samples than by default.
@@ -33,7 +40,9 @@ def bounds(subject: Subject, store: Store) -> Cell:
     rows = []
     for depth, name in enumerate(subject.network.names):
         found = attack(subject, depth, store, twin)
-        for said, seen in zip(measured[name]["levels"], found["levels"], strict=True):
+        known = _known(subject, depth, twin, store)
+        levels = zip(measured[name]["levels"], found["levels"], known, strict=True)
+        for said, seen, true in levels:
             attacks = {kind: seen[kind] for kind in ("ridge", "decoder")}
             gradient = found.get("gradient", {})
             if gradient.get("s") == said["s"]:
@@ -42,6 +51,7 @@ def bounds(subject: Subject, store: Store) -> Cell:
                 "tensor": name,
                 "s": said["s"],
                 "bound": said["van_trees_mse"],
+                "known": true,
                 "high": said["high"],
                 "unbiased": said["unbiased_mse"],
                 "attacks": {
@@ -50,6 +60,55 @@ def bounds(subject: Subject, store: Store) -> Cell:
                 },
             })
     return {"name": subject.plan.name, "rows": rows}
+
+
+def _known(subject: Subject, depth: int, twin: Images, store: Store) -> list[float]:
+    decides = {
+        "kind": "bound",
+        "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
+        "images": twin.digest,
+        "depth": depth,
+        "count": _JACOBIANS,
+    }
+
+    def compute() -> Cell:
+        def release(image: torch.Tensor) -> torch.Tensor:
+            return subject.network.upto(image[None], depth).flatten()
+
+        rows = []
+        for image in torch.from_numpy(twin.held_out[:_JACOBIANS]):
+            jacobian = torch.func.jacrev(release)(image).detach()
+            rows.append(jacobian.flatten(1).numpy().astype(np.float64))
+        values = outputs(subject.network, twin.attacker, depth).astype(np.float64)
+        noises = [s * float(np.sqrt(np.mean(values**2))) for s in LEVELS]
+        flat = subject.images.attacker.reshape(len(subject.images.attacker), -1)
+        covariance = np.cov(flat.T.astype(np.float64))
+        return {"bounds": known_bounds(rows, covariance, noises)}
+
+    found: list[float] = store.cell(decides, compute)["bounds"]
+    return found
+
+
+def known_bounds(
+    jacobians: list[NDArray[np.float64]], covariance: NDArray[Any], noises: list[float]
+) -> list[float]:
+    """Return the van Trees bound for inputs of a known covariance, which may be singular.
+
+    Computes ``tr((E[JᵀJ]/τ² + Σ⁻¹)⁻¹)/n`` as ``tr(L (I + Lᵀ E[JᵀJ] L/τ²)⁻¹ Lᵀ)/n``, Σ = L Lᵀ.
+
+    Args:
+        jacobians: At samples, shape (outputs, inputs) each.
+        covariance: Of the inputs, shape (inputs, inputs).
+        noises: Deviations τ, in units of the tensor.
+
+    Returns:
+        Mean squared error per input coordinate, for each τ.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    energy = np.mean([(part @ root).T @ (part @ root) for part in jacobians], axis=0)
+    inner = [np.linalg.inv(np.eye(len(root)) + energy / noise**2) for noise in noises]
+    return [float(np.trace(root @ part @ root.T)) / len(root) for part in inner]
 
 
 def differences(subject: Subject, store: Store) -> Cell:

@@ -144,3 +144,14 @@ def test_controls_put_out_what_they_say(tmp_path: Path) -> None:
     assert torch.equal(doubled, 2 * turned)
     assert float(sine.detach().abs().max()) <= 1
     assert noise.shape == (2, 16)
+
+
+def test_the_known_bound_of_a_linear_release_is_the_least_error_there_is() -> None:
+    """Of y = x + τξ with variances λ, nobody errs less than λτ²/(λ + τ²) in each direction."""
+    from scripts.evidence.studies import known_bounds
+
+    variances, noises = np.array([4.0, 1.0, 0.0]), [0.5, 2.0]
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    found = known_bounds([np.eye(3)] * 2, turn @ np.diag(variances) @ turn.T, noises)
+    expected = [np.mean(variances * tau**2 / (variances + tau**2)) for tau in noises]
+    assert found == pytest.approx(expected)

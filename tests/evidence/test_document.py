@@ -92,12 +92,18 @@ def test_thresholds_say_the_worst_of_what_passes(summary: dict[str, Any]) -> Non
 
 def test_an_error_below_a_bound_is_a_violation_only_beyond_its_standard_error() -> None:
     rows = [
-        {"bound": 1.0, "attacks": {"ridge": {"mse": 0.99, "mse_error": 0.01}}},
-        {"bound": 1.0, "attacks": {"ridge": {"mse": 0.90, "mse_error": 0.01}}},
-        {"bound": 1.0, "attacks": {"ridge": {"mse": 1.20, "mse_error": 0.01}}},
+        {
+            "tensor": name,
+            "s": 0.1,
+            "bound": 1.0,
+            "known": 0.5,
+            "attacks": {"ridge": {"mse": error, "mse_error": 0.01}},
+        }
+        for name, error in (("a", 0.99), ("b", 0.90), ("c", 1.20))
     ]
     found = bounds_section([{"name": "n", "rows": rows}])
-    assert "| n | ridge | 3 | 2 | 1 | 0.900 | 0.99 |" in found
+    assert "| n | ridge | estimated | 3 | 2 | 1 | 0.900 (b, s = 0.1) | 0.99 |" in found
+    assert "| n | ridge | known | 3 | 0 | 0 | 1.800 (b, s = 0.1) | 1.98 |" in found
 
 
 def test_cv_and_mcr_are_those_of_the_documentation() -> None:
