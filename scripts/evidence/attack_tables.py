@@ -18,13 +18,14 @@ def bias_table(networks: Networks) -> str:
     for name, network in networks.items():
         excess = table(network, best) - table(network, MEASURES["ρ, worst sample"])
         narrow = np.array([t["size"] < np.prod(network["inputs"]) for t in network["tensors"]])
-        row = [name]
+        ends = [level["high"] - level["low"] for t in network["tensors"] for level in t["levels"]]
+        row = [name, f"{np.mean(ends):.3f}"]
         for chosen in (~narrow, narrow):
             part = excess[chosen]
             row += [f"{chosen.sum()}", f"{part.mean():+.3f}" if part.size else "none"]
         rows.append(row)
-    heads = ["network", "tensors as large as the input", "attack − ρ, mean"]
-    return markdown([*heads, "smaller tensors", "attack − ρ, mean"], rows)
+    heads = ["network", "ends of ρ apart, mean", "tensors as large as the input"]
+    return markdown([*heads, "attack − ρ, mean", "smaller tensors", "attack − ρ, mean"], rows)
 
 
 def budget_table(networks: Networks) -> str:

@@ -50,7 +50,6 @@ def render(summary: Cell, folder: str | None = None) -> str:
         tables.calibration_table(networks),
         _figure(folder, "calibration", "Best attack against ρ, for every release"),
         tables.reliability_table(networks),
-        tables.reliability_table(networks, "max(ρ, floor)"),
         prose.BIAS,
         attack_tables.bias_table(networks),
         "## Does it order tensors?\n",
@@ -102,10 +101,13 @@ def _design(networks: tables.Networks) -> str:
             f"{network['accuracy']:.3f}",
             " / ".join(map(str, network["images"])),
             " + ".join(map(str, network["rounds"])),
+            f"{network['exact']} of {len(network['tensors'])}",
         ]
         for name, network in networks.items()
     ]
-    listed = tables.markdown([*heads, "images: network / attacker / attacked", "rounds"], rows)
+    listed = tables.markdown(
+        [*heads, "images: network / attacker / attacked", "rounds", "exact derivatives"], rows
+    )
     return f"## How it was measured\n\n{listed}\n{prose.METHOD}"
 
 

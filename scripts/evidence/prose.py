@@ -35,7 +35,8 @@ its RMS.
 
 **Measures.** `onnxprobe.analyze` with 4 Jacobians, the data prior and its defaults; see
 [measures.md](measures.md). ρ is the high end of `recoverable`, at the worst sample, as policies
-take it.
+take it. Where a graph has no exact derivative, onnxprobe takes finite differences, and the high
+end adds what their noise may hide; the table says of how many tensors it has exact ones.
 
 **Attacks.** *Ridge* regression whose penalty is the noise. *Decoders*: convolutions where the
 tensor is a map, else a multilayer perceptron, trained with fresh noise in every batch until

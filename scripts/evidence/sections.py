@@ -61,7 +61,7 @@ def controls_section(found: Sequence[Cell]) -> str:
             row["expected"],
             f"{row['s']:g}",
             row["status"],
-            *("none" if row.get(key) is None else f"{row[key]:.3f}" for key in _CONTROLS),
+            *(_optional(row.get(key)) for key in _CONTROLS),
         ]
         for row in found
     ]
@@ -90,19 +90,19 @@ def differences_section(found: Sequence[Cell]) -> str:
 
 def samples_section(found: Sequence[Cell]) -> str:
     """Figures of three tensors against the number of samples."""
-    rows = []
-    for study in found:
-        for row in study["rows"]:
-            for name, said in row["tensors"].items():
-                rows.append([
-                    study["name"],
-                    name,
-                    str(row["samples"]),
-                    f"{said['dof']:.1f}",
-                    f"{said['high']:.3f}",
-                    "none" if said["attained"] is None else f"{said['attained']:.3f}",
-                ])
-    rows.sort(key=lambda row: (row[0], row[1]))
+    rows = [
+        [
+            study["name"],
+            name,
+            str(row["samples"]),
+            f"{row['tensors'][name]['dof']:.1f}",
+            f"{row['tensors'][name]['high']:.3f}",
+            _optional(row["tensors"][name]["attained"]),
+        ]
+        for study in found
+        for name in study["rows"][0]["tensors"]
+        for row in study["rows"]
+    ]
     return markdown(["network", "tensor", "samples", "DoF", "ρ, worst", "attained floor"], rows)
 
 
@@ -125,8 +125,12 @@ def runs_section(found: Sequence[Cell]) -> str:
     return markdown([*heads, "largest"], rows)
 
 
-def membership_section(found: Cell) -> str:
+def membership_section(found: Sequence[Cell]) -> str:
     """Checkpoints, and how each tensor's measures move with them."""
+    return "\n".join(_trajectories(study) for study in found)
+
+
+def _trajectories(found: Cell) -> str:
     checkpoints = found["checkpoints"]
     names = list(checkpoints[0]["tensors"])
     shown = [names[0], names[len(names) // 2], names[-1]]
@@ -194,6 +198,10 @@ _RUNS = {
     "dof": "DoF",
     "rank": "rank",
 }
+
+
+def _optional(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _path(values: NDArray[np.float64]) -> str:

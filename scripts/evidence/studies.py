@@ -15,7 +15,7 @@ from scripts.evidence.data import Images, gaussian_twin
 from scripts.evidence.experiments import LEVELS, Subject, analyse, attack, prepare
 from scripts.evidence.training import outputs
 
-__all__ = ["bounds", "differences", "known_bounds", "runs", "sample_sizes"]
+__all__ = ["bounds", "differences", "exact", "known_bounds", "runs", "sample_sizes"]
 
 _STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 _JACOBIANS = 64
@@ -173,6 +173,20 @@ def sample_sizes(subject: Subject, store: Store) -> Cell:
                 },
             })
     return {"name": subject.plan.name, "rows": rows}
+
+
+def exact(subject: Subject, store: Store) -> int:
+    """Return of how many tensors onnxprobe takes exact derivatives; of others it takes differences.
+
+    Args:
+        subject: A network.
+        store: Keeps the cell.
+
+    Returns:
+        How many.
+    """
+    few = replace(subject, plan=replace(subject.plan, data_limit=8, samples=1))
+    return len(analyse(few, store, jacobian="jvp")["tensors"])
 
 
 def runs(subject: Subject, store: Store, seeds: int = 3) -> Cell:

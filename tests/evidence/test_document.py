@@ -12,7 +12,14 @@ import pytest
 
 from scripts.evidence.document import render
 from scripts.evidence.findings import findings
-from scripts.evidence.sections import bounds_section, variation
+from scripts.evidence.sections import (
+    bounds_section,
+    differences_section,
+    membership_section,
+    runs_section,
+    samples_section,
+    variation,
+)
 from scripts.evidence.tables import calibration_errors, orders, shuffled, threshold_table
 
 HERE = Path(__file__).parent
@@ -110,3 +117,54 @@ def test_cv_and_mcr_are_those_of_the_documentation() -> None:
     cv, mcr = variation(np.array([2.0, 4.0, 3.0]))
     assert cv == pytest.approx(np.std([2, 4, 3]) / 3)
     assert mcr == pytest.approx(1.0)
+
+
+def test_differences_say_on_which_side_they_err() -> None:
+    row = {
+        "step": 0.01,
+        "tensors": 9,
+        "wrong_ranks": 2,
+        "rank_error": 3.5,
+        "effective_rank_error": 0.125,
+        "share_above": 0.25,
+        "share_below": -0.5,
+    }
+    found = differences_section([{"name": "n", "rows": [row]}])
+    assert "| n | 0.01 | 2 of 9 | 3.5 | 12.5% | 0.2500 | 0.0000 |" in found
+
+
+def test_samples_are_listed_by_tensor() -> None:
+    said = {"dof": 3.0, "high": 0.5, "attained": None}
+    rows = [{"samples": size, "tensors": {"a": said, "b": said}} for size in (50, 100)]
+    lines = samples_section([{"name": "n", "rows": rows}]).splitlines()
+    assert lines[2:4] == [
+        "| n | a | 50 | 3.0 | 0.500 | none |",
+        "| n | a | 100 | 3.0 | 0.500 | none |",
+    ]
+
+
+def test_the_spread_of_runs_is_their_range() -> None:
+    def run(value: float) -> dict[str, float]:
+        return dict.fromkeys(("high", "attained", "attack", "dof", "rank"), value)
+
+    rows = {"a": [run(0.1), run(0.3)], "b": [run(0.5), run(0.5)]}
+    found = runs_section([{"name": "n", "rows": rows}])
+    assert "| n | 2 | best attack R² | 0.350 | 0.100 | 0.200 |" in found
+
+
+def test_a_measure_that_falls_and_rises_with_training_is_said_to() -> None:
+    checkpoints = [
+        {
+            "epoch": epoch,
+            "accuracy_members": 1.0,
+            "accuracy_others": 0.5,
+            "auc": value / 10,
+            "tensors": {"a": {"dof": value, "rank": 4, "effective_rank": float(-epoch + 9)}},
+        }
+        for epoch, value in enumerate((6.0, 2.0, 8.0))
+    ]
+    found = membership_section([{"name": "n", "checkpoints": checkpoints}])
+    # Deviation of 6, 2 and 8 by their mean; changes of 2/3 and of 3.
+    assert "| a | 0.468 | 3.000 | falls, then rises | +1.00 |" in found
+    assert "| 0.000 | 0.000 | flat | +0.00 |" in found
+    assert " | falls | " in found
