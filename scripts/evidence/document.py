@@ -58,6 +58,8 @@ def render(summary: Cell, folder: str | None = None) -> str:
         "## How to choose thresholds\n",
         prose.THRESHOLDS,
         tables.threshold_table(networks),
+        prose.TARGETS,
+        tables.target_table(networks),
         "## Were the attacks done, or only tired?\n",
         prose.ATTACKS,
         attack_tables.budget_table(networks),

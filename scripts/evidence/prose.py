@@ -15,6 +15,7 @@ __all__ = [
     "ORDER",
     "RUNS",
     "SAMPLES",
+    "TARGETS",
     "THRESHOLDS",
 ]
 
@@ -109,4 +110,9 @@ MEMBERSHIP = """\
 A multilayer perceptron learns 200 digits by heart. The AUC is that of an attacker who takes for
 members what has a small loss. CV and MCR are defined in [measures.md](measures.md); a path falls
 or rises if it does by more than 5 % of its mean.
+"""
+TARGETS = """\
+The other way round: a threshold at or below this value of a measure would have let no release
+pass from which an attack recovered more than the target; in brackets, how many of all releases it
+lets pass. A small number says that the measure has to be strict for that target.
 """

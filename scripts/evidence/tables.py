@@ -34,6 +34,7 @@ __all__ = [
     "scored",
     "shuffled",
     "table",
+    "target_table",
     "threshold_table",
 ]
 
@@ -215,6 +216,26 @@ def threshold_table(networks: Networks, name: str = "max(ρ, floor)") -> str:
             ])
     heads = [f"{name} at most", "releases that pass", "median attack R²", "largest attack R²"]
     return markdown([*heads, "attacks above the threshold"], rows)
+
+
+def target_table(networks: Networks) -> str:
+    """Below which value of a measure no attack attained more than a target."""
+    counted = scored(networks).values()
+    attained = np.concatenate([table(value, best).ravel() for value in counted])
+    names = ("max(ρ, floor)", "ρ, worst sample", "attained floor")
+    measures = {
+        name: np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
+        for name in names
+    }
+    rows = []
+    for target in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        row = [f"{target:.1f}"]
+        for predicted in measures.values():
+            ends = predicted[attained > target]
+            end = float(ends.min()) if ends.size else 1.0
+            row.append(f"{end:.2f} ({int(np.sum(predicted < end))})")
+        rows.append(row)
+    return markdown(["no attack above R²", *(f"{name} below" for name in names)], rows)
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -20,7 +20,13 @@ from scripts.evidence.sections import (
     samples_section,
     variation,
 )
-from scripts.evidence.tables import calibration_errors, orders, shuffled, threshold_table
+from scripts.evidence.tables import (
+    calibration_errors,
+    orders,
+    shuffled,
+    target_table,
+    threshold_table,
+)
 
 HERE = Path(__file__).parent
 
@@ -95,6 +101,9 @@ def test_thresholds_say_the_worst_of_what_passes(summary: dict[str, Any]) -> Non
                 level["high"], level["attained"] = 0.05, 0.0
                 level["ridge"]["r2"] = level["decoder"]["r2"] = 0.25
     assert "| 0.1 | 90 | 0.25 | 0.25 | 90 of 90 |" in threshold_table(networks)
+    # Nothing may pass for 0.2, and all for 0.3.
+    assert "| 0.2 | 0.05 (0) |" in target_table(networks)
+    assert "| 0.3 | 1.00 (90) |" in target_table(networks)
 
 
 def test_an_error_below_a_bound_is_a_violation_only_beyond_its_standard_error() -> None:
