@@ -28,7 +28,6 @@ class Store:
     def __init__(self, folder: Path, deadline_s: float) -> None:
         self.folder = folder
         self.spent_s = 0.0
-        self._deadline_s = deadline_s
         self._end = time.monotonic() + deadline_s
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -51,7 +50,7 @@ class Store:
             self.spent_s += kept["elapsed_s"]
             return kept
         if time.monotonic() > self._end:
-            raise OutOfTimeError(f"{self._deadline_s:g} s are over")
+            raise OutOfTimeError("the time given was over before it was done")
         start = time.monotonic()
         result = compute()
         result["elapsed_s"] = round(time.monotonic() - start, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.evidence import attack_tables, prose, sections, tables
 from scripts.evidence.cells import Cell
-from scripts.evidence.findings import findings
+from scripts.evidence.findings import findings, wrapped
 
 __all__ = ["render", "write"]
 
@@ -80,16 +80,19 @@ def render(summary: Cell, folder: str | None = None) -> str:
 def _head(provenance: Cell) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
     command = f"python -m scripts.evidence{' --quick' if provenance['quick'] else ''}"
-    return (
-        "# Evidence\n\n"
+    question = (
         "Does what onnxprobe says of a tensor, without any attack, tell how well attacks do? Small "
-        "networks were trained on real images, measured from their .onnx files alone, and "
-        f"attacked.\n\nEverything below is written by `{command}`, from the figures of one run, "
-        f"and is not edited: {provenance['date']}, {provenance['machine']}, Python "
-        f"{provenance['python']}, {packages}; {provenance['elapsed_s']} s of computing. Seeds are "
-        "0 unless said otherwise. Intervals are 95 % percentile intervals of a bootstrap over "
-        "networks, and wide, since there are few.\n"
+        "networks were trained on real images, measured from their .onnx files alone, and attacked."
     )
+    made = (
+        f"Everything below is written by `{command}`, from the figures of a run, and not edited: "
+        f"{provenance['date']}, {provenance['machine']}, Python {provenance['python']}, "
+        f"{packages}; {provenance['elapsed_s']} s of computing, on cores that other work had a "
+        "share of, in one or more starts, which keep what is finished. Seeds "
+        "are 0 unless said otherwise. Intervals are 95 % percentile intervals of a bootstrap over "
+        "networks, and wide, since there are few."
+    )
+    return f"# Evidence\n\n{wrapped(question)}\n\n{wrapped(made)}\n"
 
 
 def _design(networks: tables.Networks) -> str:
@@ -127,7 +130,7 @@ def _studies(summary: Cell) -> list[str]:
 
 def _missed(summary: Cell) -> str:
     missed = [*summary["missed"], *(f"{key}: not run" for key in _STUDIES if key not in summary)]
-    return "".join(f"- {line}\n" for line in [*missed, *_NEVER])
+    return "".join(wrapped(line, "- ") + "\n" for line in [*missed, *_NEVER])
 
 
 _STUDIES: dict[str, tuple[str, str, Callable[[Any], str]]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 
 from scripts.evidence.cells import Cell
@@ -18,7 +20,7 @@ from scripts.evidence.tables import (
     table,
 )
 
-__all__ = ["findings"]
+__all__ = ["findings", "wrapped"]
 
 _RHO = "ρ, worst sample"
 _BOTH = "max(ρ, floor)"
@@ -44,7 +46,18 @@ def findings(summary: Cell) -> str:
         _exceeded(networks, _BOTH),
         _nothing(networks),
     ]
-    return "".join(f"- {line}\n" for line in lines)
+    return "".join(wrapped(line, "- ") + "\n" for line in lines)
+
+
+def wrapped(text: str, mark: str = "") -> str:
+    """Break a paragraph, or an item of a list with its mark, into lines."""
+    return textwrap.fill(
+        mark + text,
+        98,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _counted(networks: Networks) -> str:

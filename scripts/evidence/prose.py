@@ -53,10 +53,11 @@ level, and at each further one, where it went on from the weights of the one bef
 depth and log s over all other networks, cut off to [0, 1].
 """
 BIAS = """\
-Which way is it wrong? Where a tensor is as large as the input, the linear prediction is of an
-attacker who knows the exact derivative at the very image, and decoders have to learn one inverse
-for all images. Where it is smaller, part of the image is lost, and a decoder may guess that part
-from what images look like, which a Gaussian prior does not know.
+Which way is it wrong? Two things pull apart, and neither was tested by itself. The linear
+prediction is of an attacker who knows the exact derivative at the very image; a decoder has to
+learn one inverse for all images, from few thousand of them, and stays below. And where part of
+the image is lost, a decoder may guess it from what images look like, which a Gaussian prior does
+not know, and gets above.
 """
 CALIBRATION = """\
 Mean absolute error of what is predicted against the R² that the best attack attained.
