@@ -1,0 +1,149 @@
+"""The document: what a run found, in words that follow from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scripts.evidence import attack_tables, prose, sections, tables
+from scripts.evidence.cells import Cell
+from scripts.evidence.findings import findings, wrapped
+
+__all__ = ["render", "write"]
+
+
+def write(summary: Cell, path: Path) -> None:
+    """Write the document, and its figures into a folder of its name.
+
+    Args:
+        summary: What a run found.
+        path: Of the markdown file.
+    """
+    # Tables need no drawing library.
+    from scripts.evidence import figures
+
+    folder = path.with_suffix("")
+    figures.scatter(summary["networks"], folder / "calibration.svg")
+    figures.curves(summary["networks"], folder / "curves.svg")
+    path.write_text(render(summary, folder=folder.name))
+
+
+def render(summary: Cell, folder: str | None = None) -> str:
+    """Return the document.
+
+    Args:
+        summary: What a run found.
+        folder: Where its figures lie; without figures if not given.
+
+    Returns:
+        Markdown.
+    """
+    networks = summary["networks"]
+    parts = [
+        _head(summary["provenance"]),
+        "## What was found\n",
+        findings(summary),
+        _design(networks),
+        "## Is it calibrated?\n",
+        prose.CALIBRATION,
+        tables.calibration_table(networks),
+        _figure(folder, "calibration", "Best attack against ρ, for every release"),
+        tables.reliability_table(networks),
+        prose.BIAS,
+        attack_tables.bias_table(networks),
+        "## Does it order tensors?\n",
+        prose.ORDER,
+        tables.order_table(networks),
+        "## How to choose thresholds\n",
+        prose.THRESHOLDS,
+        tables.threshold_table(networks),
+        prose.TARGETS,
+        tables.target_table(networks),
+        "## Were the attacks done, or only tired?\n",
+        prose.ATTACKS,
+        attack_tables.budget_table(networks),
+        _figure(folder, "curves", "Validation R² of decoders over rounds"),
+        "How pictures look that the better attack makes at s = 0.1:\n",
+        attack_tables.quality_table(networks),
+        prose.GRADIENT,
+        sections.gradient_section(networks),
+        *_studies(summary),
+        "## Not reached\n",
+        _missed(summary),
+        "## Every tensor\n",
+        *(f"### {name}\n\n{attack_tables.tensor_table(value)}" for name, value in networks.items()),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _head(provenance: Cell) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
+    command = f"python -m scripts.evidence{' --quick' if provenance['quick'] else ''}"
+    question = (
+        "Does what onnxprobe says of a tensor, without any attack, tell how well attacks do? Small "
+        "networks were trained on real images, measured from their .onnx files alone, and attacked."
+    )
+    made = (
+        f"Everything below is written by `{command}`, from the figures of a run, and not edited: "
+        f"{provenance['date']}, {provenance['machine']}, Python {provenance['python']}, "
+        f"{packages}; {provenance['elapsed_s']} s of computing, on cores that other work had a "
+        "share of, in one or more starts, which keep what is finished. Seeds "
+        "are 0 unless said otherwise. Intervals are 95 % percentile intervals of a bootstrap over "
+        "networks, and wide, since there are few."
+    )
+    return f"# Evidence\n\n{wrapped(question)}\n\n{wrapped(made)}\n"
+
+
+def _design(networks: tables.Networks) -> str:
+    heads = ["network", "role", "input", "parameters", "accuracy on held-out images"]
+    rows = [
+        [
+            name,
+            network["role"],
+            " × ".join(map(str, network["inputs"])),
+            str(network["parameters"]),
+            f"{network['accuracy']:.3f}",
+            " / ".join(map(str, network["images"])),
+            " + ".join(map(str, network["rounds"])),
+            f"{network['exact']} of {len(network['tensors'])}",
+        ]
+        for name, network in networks.items()
+    ]
+    listed = tables.markdown(
+        [*heads, "images: network / attacker / attacked", "rounds", "exact derivatives"], rows
+    )
+    return f"## How it was measured\n\n{listed}\n{prose.METHOD}"
+
+
+def _figure(folder: str | None, name: str, caption: str) -> str:
+    return f"![{caption}]({folder}/{name}.svg)\n" if folder else ""
+
+
+def _studies(summary: Cell) -> list[str]:
+    parts = []
+    for key, (title, text, make) in _STUDIES.items():
+        if key in summary:
+            parts += [f"## {title}\n", text, make(summary[key])]
+    return parts
+
+
+def _missed(summary: Cell) -> str:
+    missed = [*summary["missed"], *(f"{key}: not run" for key in _STUDIES if key not in summary)]
+    return "".join(wrapped(line, "- ") + "\n" for line in [*missed, *_NEVER])
+
+
+_STUDIES: dict[str, tuple[str, str, Callable[[Any], str]]] = {
+    "bounds": ("Does the bound hold where it must?", prose.BOUNDS, sections.bounds_section),
+    "controls": ("Controls", prose.CONTROLS, sections.controls_section),
+    "differences": ("Finite differences", prose.DIFFERENCES, sections.differences_section),
+    "samples": ("How many samples?", prose.SAMPLES, sections.samples_section),
+    "runs": ("From run to run", prose.RUNS, sections.runs_section),
+    "membership": ("Over training", prose.MEMBERSHIP, sections.membership_section),
+}
+_NEVER = (
+    "attackers who know more than noise, prior and model, larger decoders: not tried",
+    "networks above 60,000 parameters, photographs above 16 × 16, the image prior: not tried",
+    "unbiased attackers, for whom dFIL bounds the error: not tried",
+    "few directions, float16, membership attacks on single tensors: not tried",
+)

@@ -1,0 +1,258 @@
+"""The cells: training, analysis and attack of one network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import onnxprobe
+from scripts.evidence.attacks import Budget, decode, invert, ridge
+from scripts.evidence.cells import Cell, Store, source_digest
+from scripts.evidence.data import Images
+from scripts.evidence.networks import Chain, build
+from scripts.evidence.quality import quality, reidentified
+from scripts.evidence.training import accuracy, export, outputs, train
+
+__all__ = ["LEVELS", "Plan", "Subject", "analyse", "attack", "measures", "prepare"]
+
+LEVELS = (0.03, 0.1, 0.3)
+_INVERTED_LEVEL = 0.1
+_HERE = Path(__file__).parent
+_PACKAGE = Path(onnxprobe.__file__).parent
+_CODE = ("attacks", "data", "experiments", "networks", "quality", "training")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to a network."""
+
+    architecture: str
+    data: str
+    role: str
+    epochs: int
+    seed: int = 0
+    samples: int = 4
+    data_limit: int = 1000
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def name(self) -> str:
+        """Data and architecture."""
+        return f"{self.data}-{self.architecture}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained network, its file and its images."""
+
+    plan: Plan
+    images: Images
+    network: Chain
+    path: Path
+    facts: Cell
+
+
+def prepare(plan: Plan, images: Images, store: Store) -> Subject:
+    """Train and export a network, or load what is kept.
+
+    Args:
+        plan: What to train.
+        images: What it learns from.
+        store: Where the weights and the .onnx file are kept.
+
+    Returns:
+        The network.
+    """
+    decides = {
+        "kind": "train",
+        "architecture": plan.architecture,
+        "epochs": plan.epochs,
+        "seed": plan.seed,
+        **_common(images, ("data", "networks", "training")),
+    }
+    weights, path = store.path(decides, ".pt"), store.path(decides, ".onnx")
+
+    def compute() -> Cell:
+        network = train(plan.architecture, images, epochs=plan.epochs, seed=plan.seed)
+        torch.save(network.state_dict(), weights)
+        export(network, images.train.shape[1:], path)
+        return {
+            "parameters": sum(value.numel() for value in network.parameters()),
+            "accuracy_train": accuracy(network, images.train, images.train_labels),
+            "accuracy": accuracy(network, images.held_out, images.held_out_labels),
+        }
+
+    facts = store.cell(decides, compute)
+    network = fresh(plan.architecture, images)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    network.eval()
+    return Subject(plan, images, network, path, facts)
+
+
+def fresh(architecture: str, images: Images) -> Chain:
+    """Return an untrained network for these images."""
+    channels, height, width = images.train.shape[1:]
+    pixels = (float(images.train.mean()), float(images.train.std()))
+    return build(architecture, (channels, height, width), images.classes, pixels)
+
+
+def analyse(
+    subject: Subject,
+    store: Store,
+    images: Images | None = None,
+    **options: Any,  # noqa: ANN401 (the package's own, which it checks)
+) -> Cell:
+    """Measure a network with onnxprobe alone.
+
+    Args:
+        subject: The network.
+        store: Keeps the cell.
+        images: Whose attacker's part is the auditor's sample; the subject's own if not given.
+        options: Further options of `onnxprobe.analyze`.
+
+    Returns:
+        By tensor, what `measures` says.
+    """
+    images = images or subject.images
+    plan = subject.plan
+    # The auditor knows what the attacker knows, and none of the images that are attacked.
+    every = max(1, len(images.attacker) // plan.data_limit)
+    data = images.attacker[::every][: plan.data_limit]
+    settings: Cell = {"samples": plan.samples, "noise": list(LEVELS), "seed": 0, **options}
+    decides = {
+        "kind": "analyse",
+        "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
+        "settings": settings,
+        "count": len(data),
+        "package": source_digest(_PACKAGE.rglob("*.py")),
+        **_common(images, ("data", "experiments")),
+    }
+
+    def compute() -> Cell:
+        report = onnxprobe.analyze(
+            subject.path, data, include=subject.network.names, threads=1, **settings
+        )
+        return {"tensors": {tensor.name: measures(tensor) for tensor in report.tensors}}
+
+    return store.cell(decides, compute)
+
+
+def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
+    """Return what of a report's tensor is held against attacks."""
+    jacobian, dof = tensor.jacobian, tensor.dof
+    levels = []
+    for release in tensor.release:
+        share, median = release.recoverable, release.recoverable_median
+        levels.append({
+            "s": release.s,
+            "low": share.low if share else None,
+            "high": share.high if share else None,
+            "median": median.high if median else None,
+            "attained": release.attained,
+            "recoverable_dof": release.recoverable_dof.max if release.recoverable_dof else None,
+            "dfil": release.dfil.max if release.dfil else None,
+            "unbiased_mse": release.unbiased_mse,
+            "van_trees_mse": release.van_trees_mse,
+        })
+    return {
+        "status": str(tensor.status),
+        "size": int(np.prod(tensor.shape)),
+        "rank": jacobian.rank.median if jacobian and jacobian.rank else None,
+        "share": jacobian.share if jacobian else None,
+        "effective_rank": jacobian.effective_rank.median
+        if jacobian and jacobian.effective_rank
+        else None,
+        "dof": dof.value if dof else None,
+        "levels": levels,
+    }
+
+
+def attack(subject: Subject, depth: int, store: Store, images: Images | None = None) -> Cell:
+    """Attack one tensor at every noise level.
+
+    Args:
+        subject: The network.
+        depth: Of the step whose output is released.
+        store: Keeps the cell.
+        images: What is attacked; the subject's own if not given.
+
+    Returns:
+        ``levels``, each with ``ridge`` and ``decoder``, and ``gradient``.
+    """
+    images = images or subject.images
+    decides = {
+        "kind": "attack",
+        "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
+        "depth": depth,
+        "levels": list(LEVELS),
+        "budget": asdict(subject.plan.budget),
+        "seed": subject.plan.seed,
+        **_common(images, _CODE),
+    }
+    return store.cell(decides, lambda: _attack(subject, depth, images))
+
+
+def _attack(subject: Subject, depth: int, images: Images) -> Cell:
+    budget, seed = subject.plan.budget, subject.plan.seed
+    known = outputs(subject.network, images.attacker, depth)
+    unknown = outputs(subject.network, images.held_out, depth)
+    rms = float(np.sqrt(np.mean(known.astype(np.float64) ** 2)))
+    noises = [s * rms for s in LEVELS]
+    rng = np.random.default_rng(seed + 1)
+    noisy = [
+        (unknown + noise * rng.standard_normal(unknown.shape)).astype(np.float32)
+        for noise in noises
+    ]
+    # The auditor's samples and the validation parts are mixed over the attacker's images.
+    order = rng.permutation(len(known))
+    known, learnt = known[order], images.attacker[order]
+    flat = [part.reshape(len(part), -1) for part in noisy]
+    by_ridge = ridge(known.reshape(len(known), -1), learnt, flat, noises, budget.ridge_images)
+    by_decoder, curves = decode(known, learnt, noisy, noises, budget, seed)
+    mean = images.attacker.mean(0)
+
+    def judge(guess: NDArray[np.float32]) -> Cell:
+        truth = images.held_out
+        guess = guess.reshape(truth.shape)
+        result: Cell = dict(quality(truth, guess, mean))
+        result["subject"] = reidentified(
+            guess, images.attacker, images.held_out_labels, images.attacker_labels
+        )
+        return result
+
+    levels: list[Cell] = [
+        {"s": s, "ridge": judge(linear), "decoder": {**judge(trained), "curve": curve}}
+        for s, linear, trained, curve in zip(LEVELS, by_ridge, by_decoder, curves, strict=True)
+    ]
+    result: Cell = {"levels": levels, "rms": rms}
+    if budget.inverted:
+        at = LEVELS.index(_INVERTED_LEVEL)
+        few = slice(0, budget.inverted)
+        guess = invert(
+            lambda image: subject.network.upto(image, depth),
+            noisy[at][few],
+            mean,
+            noises[at],
+            budget,
+        )
+        result["gradient"] = {"s": _INVERTED_LEVEL, **quality(images.held_out[few], guess, mean)}
+        ridge_wins = levels[at]["ridge"]["r2"] > levels[at]["decoder"]["r2"]
+        best = (by_ridge if ridge_wins else by_decoder)[at].reshape(images.held_out.shape)[few]
+        result["gradient"]["best_r2"] = quality(images.held_out[few], best, mean)["r2"]
+    return result
+
+
+def _common(images: Images, modules: Iterable[str]) -> Cell:
+    return {
+        "images": images.digest,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "code": source_digest(_HERE / f"{name}.py" for name in modules),
+    }

@@ -1,0 +1,91 @@
+"""Measures over training of a network that learns its images by heart, and who notices."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import nn
+
+from scripts.evidence.cells import Cell, Store
+from scripts.evidence.data import Images
+from scripts.evidence.experiments import Plan, Subject, analyse, fresh
+from scripts.evidence.networks import Chain
+from scripts.evidence.training import accuracy, export, outputs
+
+__all__ = ["auc", "over_training"]
+
+EPOCHS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+_MEMBERS = 200
+
+
+def auc(members: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Return the probability that a member has the lower value, ties counting half."""
+    ranks = rankdata(np.concatenate([members, others]))[: len(members)]
+    pairs = len(members) * len(others)
+    return float(1 - (ranks.sum() - len(members) * (len(members) + 1) / 2) / pairs)
+
+
+def over_training(plan: Plan, images: Images, store: Store) -> Cell:
+    """Train on few images until they are known by heart, and measure on the way.
+
+    Args:
+        plan: Architecture and seed.
+        images: Few of whose training part are learnt; those held out are no members.
+        store: Keeps the cells.
+
+    Returns:
+        By checkpoint the accuracies, the AUC of a threshold on the loss, DoF and rank by tensor.
+    """
+    members, labels = images.train[:_MEMBERS], images.train_labels[:_MEMBERS]
+    torch.manual_seed(plan.seed)
+    network = fresh(plan.architecture, images)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    order = torch.Generator().manual_seed(plan.seed)
+    x, y = torch.from_numpy(members), torch.from_numpy(labels)
+    checkpoints = []
+    for epoch in range(max(EPOCHS) + 1):
+        if epoch in EPOCHS:
+            network.eval()
+            checkpoints.append(_checkpoint(plan, images, network, epoch, store))
+        network.train()
+        for batch in torch.split(torch.randperm(len(x), generator=order), 20):
+            loss = nn.functional.cross_entropy(network(x[batch])[-1], y[batch])
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+    return {"name": plan.name, "members": _MEMBERS, "checkpoints": checkpoints}
+
+
+def _checkpoint(plan: Plan, images: Images, network: Chain, epoch: int, store: Store) -> Cell:
+    decides = {
+        "kind": "checkpoint",
+        "architecture": plan.architecture,
+        "seed": plan.seed,
+        "epoch": epoch,
+        "images": images.digest,
+    }
+    path = store.path(decides, ".onnx")
+    export(network, images.train.shape[1:], path)
+    measured = analyse(Subject(plan, images, network, path, {}), store)["tensors"]
+    members = (images.train[:_MEMBERS], images.train_labels[:_MEMBERS])
+    others = (images.held_out, images.held_out_labels)
+    return {
+        "epoch": epoch,
+        "accuracy_members": accuracy(network, *members),
+        "accuracy_others": accuracy(network, *others),
+        "auc": auc(_losses(network, *members), _losses(network, *others)),
+        "tensors": {
+            name: {key: measured[name][key] for key in ("dof", "rank", "effective_rank")}
+            for name in network.names
+        },
+    }
+
+
+def _losses(
+    network: Chain, images: NDArray[np.float32], labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    logits = torch.from_numpy(outputs(network, images, len(network.names) - 1))
+    losses = nn.functional.cross_entropy(logits, torch.from_numpy(labels), reduction="none")
+    return losses.numpy().astype(np.float64)

@@ -1,0 +1,77 @@
+"""What a run found, small enough to be kept: the document is made of this and nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from scripts.evidence.cells import Cell
+from scripts.evidence.experiments import Subject
+
+__all__ = ["network_summary", "provenance", "rounded"]
+
+
+def network_summary(subject: Subject, measured: Cell, attacked: list[Cell]) -> Cell:
+    """Put measures and attacks of a network side by side.
+
+    Args:
+        subject: The network.
+        measured: Measures by tensor.
+        attacked: Attacks by depth.
+
+    Returns:
+        As JSON can hold it.
+    """
+    tensors = []
+    for depth, (name, found) in enumerate(zip(subject.network.names, attacked, strict=True)):
+        said = measured[name]
+        tensors.append({
+            "name": name,
+            "depth": depth,
+            **{key: value for key, value in said.items() if key != "levels"},
+            "levels": [
+                {**predicted, **{key: seen[key] for key in ("ridge", "decoder")}}
+                for predicted, seen in zip(said["levels"], found["levels"], strict=True)
+            ],
+            **({"gradient": found["gradient"]} if "gradient" in found else {}),
+        })
+    return {
+        "role": subject.plan.role,
+        "data": subject.plan.data,
+        "architecture": subject.plan.architecture,
+        "seed": subject.plan.seed,
+        "rounds": list(subject.plan.budget.rounds),
+        "inputs": list(subject.images.train.shape[1:]),
+        "images": [
+            len(part)
+            for part in (subject.images.train, subject.images.attacker, subject.images.held_out)
+        ],
+        **{key: subject.facts[key] for key in ("accuracy", "accuracy_train", "parameters")},
+        "tensors": tensors,
+    }
+
+
+def provenance(*, quick: bool, elapsed_s: float) -> Cell:
+    """Return when, where and with what a run was made."""
+    packages = ("onnxprobe", "torch", "numpy", "scipy", "scikit-learn", "onnx")
+    return {
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        "machine": f"two shared CPU cores ({platform.machine()}), one thread",
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "quick": quick,
+        "elapsed_s": round(elapsed_s),
+    }
+
+
+def rounded(value: Any, digits: int = 4) -> Any:  # noqa: ANN401 (any JSON)
+    """Round every number of a JSON value to significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}")
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item, digits) for item in value]
+    return value

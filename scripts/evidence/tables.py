@@ -1,0 +1,265 @@
+"""Tables of the document, from a summary alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.evidence.cells import Cell
+from scripts.evidence.statistics import (
+    Interval,
+    bootstrap,
+    leave_one_out,
+    mean_absolute_error,
+    reliability,
+    spearman_columns,
+)
+
+__all__ = [
+    "FIT",
+    "MEASURES",
+    "Networks",
+    "attack",
+    "best",
+    "calibration",
+    "calibration_errors",
+    "calibration_table",
+    "fits",
+    "markdown",
+    "order_table",
+    "orders",
+    "reliability_table",
+    "scored",
+    "shuffled",
+    "table",
+    "target_table",
+    "threshold_table",
+]
+
+Array = NDArray[np.float64]
+Networks = dict[str, Cell]
+Measure = Callable[[Cell, Cell], float]
+
+# Each takes a tensor and one of its levels. What is called by a name is what the document says.
+MEASURES: dict[str, Measure] = {
+    "ρ, worst sample": lambda _, level: level["high"],
+    "ρ, median sample": lambda _, level: level["median"],
+    "attained floor": lambda _, level: level["attained"],
+    "max(ρ, floor)": lambda _, level: max(level["high"], level["attained"]),
+    "recoverable DoF": lambda _, level: level["recoverable_dof"],
+    "dFIL": lambda _, level: level["dfil"],
+    "rank share": lambda tensor, _: tensor["share"],
+    "activation DoF": lambda tensor, _: tensor["dof"],
+    "depth (negative)": lambda tensor, _: -tensor["depth"],
+    "tensor size": lambda tensor, _: tensor["size"],
+}
+FIT = "fit of depth and log noise"
+_SHARES = ("ρ, worst sample", "ρ, median sample", "attained floor", "max(ρ, floor)")
+
+
+def scored(networks: Networks) -> Networks:
+    """Return the networks that count: those that were held out, or all if none was."""
+    held_out = {name: value for name, value in networks.items() if value["role"] == "held out"}
+    return held_out or networks
+
+
+def attack(level: Cell, *, kinds: Sequence[str] = ("ridge", "decoder")) -> float:
+    """Return the best R² of the kinds of attack; guessing the mean is always possible."""
+    found: list[float] = [level[kind]["r2"] for kind in kinds]
+    return max(0.0, *found)
+
+
+def best(_: Cell, level: Cell) -> float:
+    """Return the best R² of a level; a `Measure` like others."""
+    return attack(level)
+
+
+def table(network: Cell, measure: Measure) -> Array:
+    """Return a measure of a network, shape (tensors, levels)."""
+    return np.array([
+        [measure(tensor, level) for level in tensor["levels"]] for tensor in network["tensors"]
+    ])
+
+
+def fits(networks: Networks) -> dict[str, Array]:
+    """Predict each network from depth and log noise, by a fit to all others."""
+    features = {name: _features(network) for name, network in networks.items()}
+    attained = {name: table(value, best).ravel() for name, value in networks.items()}
+    if len(networks) < 2:
+        return {}
+    return leave_one_out(features, attained)
+
+
+def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]:
+    """Return predicted and attained R² by share and network; the fit only with two networks."""
+    fitted = fits(networks)
+    found: dict[str, dict[str, tuple[Array, Array]]] = {}
+    for name in _SHARES:
+        found[name] = {
+            key: (table(value, MEASURES[name]).ravel(), table(value, _target(name)).ravel())
+            for key, value in networks.items()
+        }
+    if fitted:
+        found[FIT] = {
+            key: (fitted[key], table(value, best).ravel()) for key, value in networks.items()
+        }
+    return found
+
+
+def calibration_errors(networks: Networks) -> dict[str, Interval]:
+    """Return the mean absolute error of every share over the networks that count."""
+    counted = scored(networks)
+    return {
+        name: bootstrap({key: groups[key] for key in counted}, mean_absolute_error)
+        for name, groups in calibration(networks).items()
+    }
+
+
+def calibration_table(networks: Networks) -> str:
+    """Mean absolute error of every share, by network and over those that count."""
+    found = calibration(networks)
+    rows = [
+        [
+            f"{key} ({network['role']})",
+            *(f"{mean_absolute_error(*groups[key]):.3f}" for groups in found.values()),
+        ]
+        for key, network in networks.items()
+    ]
+    total = [f"**{value.shown(3)}**" for value in calibration_errors(networks).values()]
+    return markdown(["network", *found], [*rows, ["**counted**", *total]])
+
+
+def orders(networks: Networks) -> dict[str, Interval]:
+    """Return Spearman of every measure with the best R²: the median over noise levels."""
+    counted = scored(networks)
+    return {
+        name: bootstrap(
+            {
+                key: (table(value, measure), table(value, _target(name)))
+                for key, value in counted.items()
+            },
+            _median_order,
+        )
+        for name, measure in MEASURES.items()
+    }
+
+
+def order_table(networks: Networks) -> str:
+    """Spearman within each noise level over all tensors that count, and its median."""
+    counted = list(scored(networks).values())
+    levels = [level["s"] for level in counted[0]["tensors"][0]["levels"]]
+    medians = orders(networks)
+    rows = []
+    for name, measure in MEASURES.items():
+        parts = [table(value, measure) for value in counted]
+        found = [table(value, _target(name)) for value in counted]
+        predicted, attained = np.concatenate(parts), np.concatenate(found)
+        each = spearman_columns(predicted, attained)
+        alone = [_median_order(*pair) for pair in zip(parts, found, strict=True)]
+        rows.append([
+            name,
+            *(f"{value:.2f}" for value in each),
+            f"**{medians[name].shown(2)}**",
+            f"{np.median(alone):.2f} ({min(alone):.2f})",
+        ])
+    heads = ["measure", *(f"s = {s:g}" for s in levels), "median over levels"]
+    return markdown([*heads, "within one network: median (least)"], rows)
+
+
+def shuffled(networks: Networks, draws: int = 300, seed: int = 0) -> Interval:
+    """Spearman of ρ after a shuffle over tensors: mean, and the range of 95 % of shuffles."""
+    counted = scored(networks).values()
+    predicted = np.concatenate([table(value, MEASURES["ρ, worst sample"]) for value in counted])
+    attained = np.concatenate([table(value, best) for value in counted])
+    rng = np.random.default_rng(seed)
+    found = [_median_order(rng.permutation(predicted), attained) for _ in range(draws)]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return Interval(float(np.mean(found)), float(low), float(high))
+
+
+def reliability_table(networks: Networks, name: str = "ρ, worst sample") -> str:
+    """Mean prediction and mean best R², by bins of the prediction."""
+    counted = scored(networks).values()
+    predicted = np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
+    attained = np.concatenate([table(value, best).ravel() for value in counted])
+    rows = [
+        [
+            f"{part.low:.1f} to {part.high:.1f}",
+            str(part.count),
+            f"{part.predicted:.2f}",
+            f"{part.attained:.2f}",
+            f"{part.attained - part.predicted:+.2f}",
+        ]
+        for part in reliability(predicted, attained)
+    ]
+    return markdown([f"{name} between", "releases", "mean", "mean attack R²", "difference"], rows)
+
+
+def threshold_table(networks: Networks, name: str = "max(ρ, floor)") -> str:
+    """What the best attack reached on releases that pass a threshold of a measure."""
+    counted = scored(networks).values()
+    predicted = np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
+    attained = np.concatenate([table(value, best).ravel() for value in counted])
+    rows = []
+    for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        passed = attained[predicted <= threshold]
+        if len(passed):
+            over = int(np.sum(passed > threshold))
+            rows.append([
+                f"{threshold:.1f}",
+                str(len(passed)),
+                f"{np.median(passed):.2f}",
+                f"{passed.max():.2f}",
+                f"{over} of {len(passed)}",
+            ])
+    heads = [f"{name} at most", "releases that pass", "median attack R²", "largest attack R²"]
+    return markdown([*heads, "attacks above the threshold"], rows)
+
+
+def target_table(networks: Networks) -> str:
+    """Below which value of a measure no attack attained more than a target."""
+    counted = scored(networks).values()
+    attained = np.concatenate([table(value, best).ravel() for value in counted])
+    names = ("max(ρ, floor)", "ρ, worst sample", "attained floor")
+    measures = {
+        name: np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
+        for name in names
+    }
+    rows = []
+    for target in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        row = [f"{target:.1f}"]
+        for predicted in measures.values():
+            ends = predicted[attained > target]
+            end = float(ends.min()) if ends.size else 1.0
+            row.append(f"{end:.2f} ({int(np.sum(predicted < end))})")
+        rows.append(row)
+    return markdown(["no attack above R²", *(f"{name} below" for name in names)], rows)
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay out a table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _target(name: str) -> Measure:
+    """Say against what a measure is held: the floor is a ridge regression, and meets decoders."""
+    return _trained if name == "attained floor" else best
+
+
+def _trained(_: Cell, level: Cell) -> float:
+    return attack(level, kinds=("decoder",))
+
+
+def _features(network: Cell) -> Array:
+    return np.array([
+        [tensor["depth"], np.log(level["s"])]
+        for tensor in network["tensors"]
+        for level in tensor["levels"]
+    ])
+
+
+def _median_order(predicted: Array, attained: Array) -> float:
+    return float(np.median(spearman_columns(predicted, attained)))

@@ -1,0 +1,157 @@
+"""Networks and attacks of the evidence, where the best answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="networks are trained and attacked with PyTorch")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
+
+# Each at the largest images that it is trained on.
+SHAPES = {
+    "mlp": (1, 28, 28),
+    "cnn": (1, 28, 28),
+    "resnet": (1, 28, 28),
+    "vgg": (3, 16, 16),
+    "vit": (3, 16, 16),
+}
+
+
+@pytest.mark.parametrize("architecture", SHAPES)
+def test_every_network_has_ten_steps_and_exports_what_it_computes(
+    architecture: str, tmp_path: Path
+) -> None:
+    from scripts.evidence.networks import build
+    from scripts.evidence.training import export, outputs
+
+    shape = SHAPES[architecture]
+    network = build(architecture, shape, 10, (0.1, 0.3)).eval()
+    assert len(network.names) == len(set(network.names)) == 10
+    assert sum(value.numel() for value in network.parameters()) <= 60_000
+    export(network, shape, tmp_path / "m.onnx")
+    images = np.random.default_rng(0).random((3, *shape), dtype=np.float32)
+    session = onnxruntime.InferenceSession(
+        str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(network.names, {"image": images})
+    for depth, value in enumerate(found):
+        # Float32 sums in another order.
+        np.testing.assert_allclose(outputs(network, images, depth), value, rtol=1e-3, atol=1e-4)
+
+
+def test_ridge_attains_the_best_of_a_linear_gaussian_release() -> None:
+    """Of y = x + τξ with variances λ, the best linear guess recovers Σ λ²/(λ + τ²) of Σ λ."""
+    from scripts.evidence.attacks import ridge
+    from scripts.evidence.quality import r_squared
+
+    rng = np.random.default_rng(0)
+    variances = np.array([4.0, 1.0, 0.25, 0.01])
+    x = (rng.standard_normal((24_000, 4)) * np.sqrt(variances)).astype(np.float32)
+    known, unknown = x[:20_000], x[20_000:]
+    noises = (0.3, 1.0)
+    noisy = [
+        (unknown + noise * rng.standard_normal(unknown.shape)).astype(np.float32)
+        for noise in noises
+    ]
+    for noise, guess in zip(noises, ridge(known, known, noisy, noises, 2000), strict=True):
+        best = np.sum(variances**2 / (variances + noise**2)) / variances.sum()
+        # 4,000 samples: R² is off by about 0.01.
+        assert r_squared(unknown, guess, known.mean(0)) == pytest.approx(best, abs=0.02)
+
+
+def test_both_forms_of_ridge_are_ridge_regression_written_out() -> None:
+    """Of 60 elements, a limit of 90 images takes the primal form, and one of 59 the dual."""
+    from scripts.evidence.attacks import ridge
+
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((100, 60)).astype(np.float32)
+    x = rng.standard_normal((100, 5)).astype(np.float32)
+    for limit, learnt in ((90, 90), (59, 59)):
+        found = ridge(z, x, [z], [0.5], limit)[0]
+        inner, outer = z[:learnt].mean(0), x[:learnt].mean(0)
+        centred = z[:learnt] - inner
+        guesses = [
+            (z - inner)
+            @ np.linalg.solve(
+                centred.T @ centred + factor * learnt * 0.25 * np.eye(60),
+                centred.T @ (x[:learnt] - outer),
+            )
+            + outer
+            for factor in (0.3, 1.0, 3.0, 10.0, 100.0)
+        ]
+        # One of the penalties that it may choose; float32.
+        assert min(np.abs(guess - found).max() for guess in guesses) < 1e-3
+
+
+def test_a_decoder_learns_an_invertible_map_and_stops_at_its_best() -> None:
+    from scripts.evidence.attacks import Budget, decode
+    from scripts.evidence.quality import r_squared
+
+    rng = np.random.default_rng(0)
+    images = rng.random((600, 1, 4, 4), dtype=np.float32)
+    turned = images.reshape(600, 16) @ np.linalg.qr(rng.standard_normal((16, 16)))[0]
+    known = turned.astype(np.float32)
+    budget = Budget(rounds=(4, 1), patience=3)
+    guesses, curves = decode(known[:500], images[:500], [known[500:]], [1e-3], budget, seed=0)
+    assert r_squared(images[500:], guesses[0], images[:500].mean(0)) > 0.8
+    assert 1 <= len(curves[0]) <= 4
+
+
+def test_gradients_invert_the_identity() -> None:
+    from scripts.evidence.attacks import Budget, invert
+
+    images = np.full((2, 1, 4, 4), 0.7, dtype=np.float32)
+    found = invert(lambda x: x, images, np.zeros((1, 4, 4), np.float32), 0.01, Budget())
+    np.testing.assert_allclose(found, images, atol=0.01)
+
+
+def test_a_gaussian_twin_has_the_covariance_of_its_model() -> None:
+    from scripts.evidence.data import Images, gaussian_twin
+
+    rng = np.random.default_rng(0)
+    flat = rng.standard_normal((5000, 4)) @ rng.standard_normal((4, 4)) + 3
+    images = flat.reshape(-1, 1, 2, 2).astype(np.float32)
+    labels = np.zeros(5000, np.int64)
+    twin = gaussian_twin(Images("x", images, labels, images, labels, images, labels), seed=1)
+    # A covariance of 5,000 samples is off by about 2/√5000 of the largest variance.
+    scale = np.cov(flat.T).max()
+    drawn = twin.attacker.reshape(-1, 4)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(flat.T), atol=0.1 * scale)
+    assert twin.name == "x-gaussian"
+
+
+def test_the_auc_counts_pairs() -> None:
+    from scripts.evidence.membership import auc
+
+    members, others = np.array([0.1, 0.2, 0.5]), np.array([0.2, 0.9])
+    pairs = [(m < o) + 0.5 * (m == o) for m in members for o in others]
+    assert auc(members, others) == pytest.approx(np.mean(pairs))
+
+
+def test_controls_put_out_what_they_say(tmp_path: Path) -> None:
+    from scripts.evidence.controls import Controls
+
+    image = torch.rand(2, 1, 4, 4)
+    turned, doubled, sine, noise = Controls(16)(image)
+    assert torch.allclose(turned.norm(dim=1), image.flatten(1).norm(dim=1), atol=1e-5)
+    assert torch.equal(doubled, 2 * turned)
+    assert float(sine.detach().abs().max()) <= 1
+    assert noise.shape == (2, 16)
+
+
+def test_the_known_bound_of_a_linear_release_is_the_least_error_there_is() -> None:
+    """Of y = x + τξ with variances λ, nobody errs less than λτ²/(λ + τ²) in each direction."""
+    from scripts.evidence.studies import known_bounds
+
+    variances, noises = np.array([4.0, 1.0, 0.0]), [0.5, 2.0]
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    found = known_bounds([np.eye(3)] * 2, turn @ np.diag(variances) @ turn.T, noises)
+    expected = [np.mean(variances * tau**2 / (variances + tau**2)) for tau in noises]
+    assert found == pytest.approx(expected)
