@@ -88,4 +88,4 @@ def _losses(
 ) -> NDArray[np.float64]:
     logits = torch.from_numpy(outputs(network, images, len(network.names) - 1))
     losses = nn.functional.cross_entropy(logits, torch.from_numpy(labels), reduction="none")
-    return losses.numpy().astype(np.float64)
+    return np.asarray(losses.numpy(), np.float64)
