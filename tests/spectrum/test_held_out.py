@@ -30,6 +30,21 @@ def test_noise_in_many_dimensions_is_hardly_spanned() -> None:
     assert share < 0.05
 
 
+def test_near_copies_of_each_other_make_samples_look_better_known_than_they_are() -> None:
+    """Parts are taken by index, whatever belongs together: thirty pictures, seven of each."""
+    rng = np.random.default_rng(2)
+    pictures, count = rng.normal(size=(30, 3000)), 210
+    owners = rng.permutation(np.arange(count) % 30)
+    x = pictures[owners] + 0.1 * rng.normal(size=(count, 3000))
+    share = held_out_share(x @ x.T, count)
+    assert share is not None
+    assert share > 0.95
+    # The same pictures, one of each: nothing is known of any other.
+    alone = held_out_share(pictures @ pictures.T, count)
+    assert alone is not None
+    assert alone < 0.1
+
+
 def test_without_samples_or_variance_there_is_none() -> None:
     assert held_out_share(np.eye(7), 3) is None
     assert held_out_share(np.ones((20, 20)), 3) is None
