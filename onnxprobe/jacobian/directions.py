@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -50,6 +51,17 @@ class Directions:
     def is_complete(self) -> bool:
         """Whether the main directions span the source."""
         return self.count == self.size
+
+    @cached_property
+    def overlaps(self) -> Floats:
+        """Inner products of probes (rows) and main directions, shape (probes, count)."""
+        assert self.matrix is not None
+        main, probes = self.matrix[: self.count], self.matrix[self.count :]
+        found = np.zeros((len(probes), len(main)))
+        for start in range(0, self.size, _BLOCK_COLUMNS):
+            columns = slice(start, start + _BLOCK_COLUMNS)
+            found += probes[:, columns].astype(np.float64) @ main[:, columns].T.astype(np.float64)
+        return found
 
     def take(self, indices: Sequence[int]) -> Floats:
         """Return some of the directions.

@@ -75,3 +75,12 @@ def test_all_directions_together_are_independent(size: int, count: int) -> None:
     directions = given_directions(size, count, np.random.default_rng(3))
     rows = directions.take(range(directions.total))
     assert np.linalg.matrix_rank(rows) == directions.total > count
+
+
+def test_overlaps_are_inner_products_of_probes_and_main_directions() -> None:
+    rng = np.random.default_rng(0)
+    principal = np.linalg.qr(rng.normal(size=(50, 6)))[0].T
+    found = given_directions(50, 6, rng, principal)
+    assert found.matrix is not None
+    assert found.overlaps.shape == (6, 6)
+    np.testing.assert_allclose(found.overlaps, found.matrix[6:] @ found.matrix[:6].T, atol=1e-6)

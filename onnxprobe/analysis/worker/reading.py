@@ -20,11 +20,13 @@ from onnxprobe.spectrum import (
     Spectrum,
     effective_rank,
     energy_rank,
+    gram,
     numerical_rank,
     participation_ratio,
     prior_spectrum,
     prior_spectrum_of_factor,
     stable_rank,
+    unseen_energies,
 )
 
 __all__ = ["Reading", "jacobian_record", "levels", "read_observation", "weigh"]
@@ -96,12 +98,27 @@ def read_observation(
         pullback = main
         if prior.directions is not None and directions.kind == "coordinates":
             pullback = main.rotated(prior.directions)
-        weighted = weigh(pullback, prior, spectrum.floor, outputs)
+        unseen = _unseen(observation, directions)
+        weighted = weigh(pullback, prior, spectrum.floor, outputs, unseen)
     resolved = _is_resolved(observation, directions, spectrum)
     return Reading(spectrum, weighted, pullback, energy, resolved, observation.is_flat)
 
 
-def weigh(pullback: Pullback, prior: Prior, floor: float, outputs: int) -> Spectrum | None:
+def _unseen(observation: Observation, directions: Directions) -> float | None:
+    """Bound what other directions add to the outputs that the prior's move, at 95 %."""
+    if directions.kind != "principal components" or not observation.energies.size:
+        return None
+    squares = observation.whole.gram
+    if squares is None:
+        assert observation.whole.factor is not None
+        squares = gram(observation.whole.factor)
+    energies = unseen_energies(squares, directions.overlaps)
+    return None if energies is None else frobenius_interval(energies, directions.size).high
+
+
+def weigh(
+    pullback: Pullback, prior: Prior, floor: float, outputs: int, unseen: float | None = None
+) -> Spectrum | None:
     """Attach a prior to a pullback through the prior's directions.
 
     Args:
@@ -109,14 +126,15 @@ def weigh(pullback: Pullback, prior: Prior, floor: float, outputs: int) -> Spect
         prior: The prior.
         floor: Noise floor of the Jacobian, in output units per input unit.
         outputs: Rows of the Jacobian.
+        unseen: Upper bound of what other directions add to the outputs that these move.
 
     Returns:
         Singular values in output units per prior standard deviation, with weights.
     """
     if pullback.gram is not None:
-        return prior_spectrum(pullback.gram, prior, floor=floor, outputs=outputs)
+        return prior_spectrum(pullback.gram, prior, floor=floor, outputs=outputs, unseen=unseen)
     assert pullback.factor is not None
-    return prior_spectrum_of_factor(pullback.factor, prior, floor=floor)
+    return prior_spectrum_of_factor(pullback.factor, prior, floor=floor, unseen=unseen)
 
 
 def _is_resolved(observation: Observation, directions: Directions, spectrum: Spectrum) -> bool:
