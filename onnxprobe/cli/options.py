@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,9 +25,7 @@ def analysis_options(command: Command) -> Command:
     Returns:
         The same with the options.
     """
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return _with(_OPTIONS, command)
 
 
 def further_options(command: Command) -> Command:
@@ -39,7 +37,11 @@ def further_options(command: Command) -> Command:
     Returns:
         The same with the options.
     """
-    for option in reversed(_FURTHER):
+    return _with(_FURTHER, command)
+
+
+def _with(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -152,7 +152,7 @@ class RidgeAttack:
 
         Returns:
             The least variance of noise from which on no more is attained, never too small by
-            rounding; 0 if none is needed.
+            rounding; 0 if none is needed, infinite if none can be found.
 
         Raises:
             ValueError: If the target is no share.
@@ -165,9 +165,11 @@ class RidgeAttack:
         grid = scale * 10.0 ** np.arange(_MOST, _LEAST, -1 / _PER_DECADE)
         # From much noise to little, so that what is found suffices with any more as well.
         above = next((n for n, each in enumerate(grid) if self._attained(each)[0] > target), None)
+        if above == 0:
+            return math.inf
         if above is None:
             return 0.0 if self._attained(0.0)[0] <= target else float(grid[-1])
-        low, high = float(grid[above]), float(grid[max(above - 1, 0)])
+        low, high = float(grid[above]), float(grid[above - 1])
         for _ in range(_BISECTIONS):
             middle = math.sqrt(low * high)
             if self._attained(middle)[0] > target:

@@ -153,6 +153,17 @@ def test_the_least_noise_leaves_no_more_than_the_target(target: float) -> None:
     assert attack.floor([found / 1.01]).r2[0] > target
 
 
+def test_no_noise_is_said_to_be_enough_that_is_not() -> None:
+    x = np.random.default_rng(7).normal(size=(60, 4))
+    attack = ridge_attack(x @ x.T, x @ x.T)
+    assert attack is not None
+    for target in (1e-2, 1e-4):
+        found = attack.least_variance(target)
+        assert 0 < found < np.inf
+        assert attack.floor([found]).r2[0] <= target
+    assert attack.least_variance(1e-12) == np.inf
+
+
 def test_what_teaches_nothing_needs_no_noise() -> None:
     rng = np.random.default_rng(6)
     x, noise = rng.normal(size=(200, 5)), rng.normal(size=(200, 50))

@@ -212,10 +212,12 @@ def _lower_bounds(jacobian: JacobianRecord) -> list[str]:
 def _noise_for(found: JacobianAnswer | None, measured: ActivationAnswer) -> dict[str, float | None]:
     """Take the noise that is enough by prediction and against the reconstruction."""
     predicted = found.noise_for.get(measured.name, {}) if found else {}
-    return {
-        target: None if enough is None else max(enough, measured.noise_for.get(target) or 0.0)
-        for target, enough in predicted.items()
-    }
+    needed: dict[str, float | None] = {}
+    for target, enough in predicted.items():
+        # What was not reconstructed asks for no noise of its own.
+        attained = measured.noise_for.get(target, 0.0)
+        needed[target] = None if enough is None or attained is None else max(enough, attained)
+    return needed
 
 
 def _jacobian(

@@ -13,12 +13,12 @@ from onnxprobe.analysis.conductor.stage import Stage
 from onnxprobe.analysis.messages import JacobianAnswer, JacobianAnswers, StepAnswer
 from onnxprobe.errors import RunError
 
-__all__ = ["Jacobians"]
+__all__ = ["FALLBACK_STEP", "Jacobians"]
 
 # Tensors on which steps are compared; one pass serves all tensors, so one step does.
 _STEP_TENSORS = 32
 _STEP_ROWS = 64
-_FALLBACK_STEP = 2.0**-6
+FALLBACK_STEP = 2.0**-6
 # Groups that may fail in forward mode before the rest is left to differences: where the whole graph
 # does not run, no part of it does.
 _MOST_FAILURES = 32
@@ -82,7 +82,7 @@ class Jacobians:
         chosen = [each for each in alike if each.size <= room // _STEP_TENSORS] or alike[:1]
         chosen = chosen[:: -(-len(chosen) // _STEP_TENSORS)] if chosen else []
         if not chosen:
-            return [_FALLBACK_STEP] * len(self.stage.opening.data.jacobian_samples)
+            return [FALLBACK_STEP] * len(self.stage.opening.data.jacobian_samples)
         steps = []
         for sample in self.stage.opening.data.jacobian_samples:
             params = {
@@ -100,10 +100,10 @@ class Jacobians:
                     f"the finite-difference step at sample {sample} is no more than usual, since "
                     f"none could be tried ({error})"
                 )
-                steps.append(_FALLBACK_STEP)
+                steps.append(FALLBACK_STEP)
                 continue
             findings.function_noise = findings.function_noise or answer.noise
-            steps.append(answer.step or _FALLBACK_STEP)
+            steps.append(answer.step or FALLBACK_STEP)
         return steps
 
     def _exact_jacobians(self, names: Sequence[str]) -> list[JacobianAnswer]:

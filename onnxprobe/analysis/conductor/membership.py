@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
+from onnxprobe.analysis.conductor.jacobians import FALLBACK_STEP
 from onnxprobe.analysis.conductor.link import NONSENSE, check_names
 from onnxprobe.analysis.conductor.plan import Chunk
-from onnxprobe.analysis.conductor.stage import Stage
+from onnxprobe.analysis.conductor.stage import EXTRA_DIRECTIONS, Stage, stored_directions
 from onnxprobe.analysis.messages import MembershipAnswer
 from onnxprobe.errors import RunError
 from onnxprobe.record import SeparationRecord, Statistic
 
 __all__ = ["measure_membership", "membership_work"]
 
-# Main directions; as many probes come with them where they do not span the source.
-JACOBIAN_DIRECTIONS = 32
-_PROBES = 32
-_FALLBACK_STEP = 2.0**-6
+# Main directions; probes come with them where they do not span the source.
+_DIRECTIONS = 32
 _TYPICALITY: frozenset[Statistic] = frozenset({"activation typicality"})
 _JACOBIAN: frozenset[Statistic] = frozenset({"Jacobian energy", "Jacobian effective rank"})
 
@@ -39,17 +38,11 @@ def membership_work(stage: Stage, measured: Sequence[str], smooth: Sequence[str]
     opening = stage.opening
     assert opening.cohorts is not None
     count = opening.cohorts.members + opening.cohorts.non_members
-    stored = _stored(stage.findings.source_size)
+    stored = stored_directions(min(_DIRECTIONS, stage.findings.source_size))
     rows = 2 * stored * len(opening.cohort_samples)
     return count * sum(chunk.work for chunk in stage.chunks(measured, count)) + rows * sum(
         chunk.work for chunk in stage.chunks(smooth, stored)
     )
-
-
-def _stored(source_size: int) -> int:
-    """Count the directions of which tangents are kept: main ones, probes, and those taken twice."""
-    directions = min(JACOBIAN_DIRECTIONS, source_size)
-    return directions + 2 * min(directions, _PROBES)
 
 
 def measure_membership(stage: Stage, samples: Sequence[int]) -> None:
@@ -78,10 +71,9 @@ def measure_membership(stage: Stage, samples: Sequence[int]) -> None:
     _ask(stage, measured, count, typicality, _TYPICALITY)
     if findings.source is None:
         return
-    directions = min(JACOBIAN_DIRECTIONS, findings.source_size)
-    stored = _stored(findings.source_size)
-    complete = directions == findings.source_size
-    cohorts.directions = directions if complete else min(findings.source_size, directions + _PROBES)
+    directions = min(_DIRECTIONS, findings.source_size)
+    stored = stored_directions(directions)
+    cohorts.directions = min(findings.source_size, directions + EXTRA_DIRECTIONS)
     stage.enter("comparing Jacobians at members with those at others")
     for forward in (True, False):
 
@@ -115,7 +107,7 @@ def _step(stage: Stage) -> float:
     if stage.configuration.step != "auto":
         return stage.configuration.step
     steps = stage.findings.steps
-    return median(steps) if steps else _FALLBACK_STEP
+    return median(steps) if steps else FALLBACK_STEP
 
 
 def _ask(
@@ -127,7 +119,7 @@ def _ask(
 ) -> None:
     """Ask for statistics of tensors; where that fails, for those of half of them."""
     findings = stage.findings
-    pending = [list(chunk.names) for chunk in stage.chunks(names, stored_rows)]
+    pending = [list(names)]
     while pending:
         group = pending.pop(0)
         for chunk in stage.chunks(group, stored_rows):

@@ -11,11 +11,23 @@ from onnxprobe.analysis.conductor.plan import FLOAT_BYTES, Chunk, plan_chunks
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.messages import Opening
 
-__all__ = ["Progress", "Stage"]
+__all__ = ["EXTRA_DIRECTIONS", "Progress", "Stage", "stored_directions"]
 
 # Random directions beside main ones that do not span the source, and directions that are also taken
 # at a double step: at most so many of each are kept beside the main ones. See the jacobian room.
-_EXTRA_DIRECTIONS = 32
+EXTRA_DIRECTIONS = 32
+
+
+def stored_directions(main: int) -> int:
+    """Count the directions of which tangents are kept: main ones, probes, and those taken twice.
+
+    Args:
+        main: Main directions.
+
+    Returns:
+        All of them.
+    """
+    return main + 2 * min(main, EXTRA_DIRECTIONS)
 
 
 class Progress(Protocol):
@@ -83,8 +95,7 @@ class Stage:
     @property
     def stored_directions(self) -> int:
         """Directions of which tangents are kept: main ones, probes, and those taken twice."""
-        main = self.findings.directions
-        return main + 2 * min(main, _EXTRA_DIRECTIONS)
+        return stored_directions(self.findings.directions)
 
     def chunks(self, names: Sequence[str], stored_rows: int) -> list[Chunk]:
         """Divide tensors into what is measured together; see `plan_chunks`.

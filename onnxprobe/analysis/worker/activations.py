@@ -246,9 +246,11 @@ def _attained(
     enough: dict[str, float | None] = {}
     for target in study.configuration.targets if scale.rms > 0 else ():
         variance = attack.least_variance(target)
-        if task is not None and positions is not None:
+        if task is not None and positions is not None and math.isfinite(variance):
             variance = task.enough(positions, target, variance, scale.rms)
-        enough[target_key(target)] = math.sqrt(variance) / scale.rms
+        enough[target_key(target)] = (
+            math.sqrt(variance) / scale.rms if math.isfinite(variance) else None
+        )
     return attained, enough
 
 

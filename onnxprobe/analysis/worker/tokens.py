@@ -148,12 +148,11 @@ class TokenTask:
         Returns:
             A variance of noise that is enough, above the least such one by a fifth at most.
         """
-        variance = max(least, (_LEAST_NOISE * rms) ** 2)
-        if self.told(attack, variance).r2 <= target:
-            return least
-        low = variance
+        low = variance = max(least, (_LEAST_NOISE * rms) ** 2)
         while self.told(attack, variance).r2 > target:
             low, variance = variance, variance * _NOISE_STEP
+        if low == variance:
+            return least
         while variance > low * _NOISE_CLOSE:
             middle = math.sqrt(low * variance)
             if self.told(attack, middle).r2 > target:
@@ -202,7 +201,7 @@ def _choose(study: Study) -> TokenTask | None:
         return None
     table = table.astype(np.float32)
     rows, width = table.shape
-    used = study.inner[: min(len(study.inner), MAX_SAMPLES)]
+    used = study.inner[:MAX_SAMPLES]
     layout = study.inner_layout
     if layout is None or not layout.shape or layout.shape[-1] != width or not used.size:
         return None
