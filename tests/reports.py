@@ -6,6 +6,7 @@ from typing import Any
 
 from onnxprobe.record import (
     ActivationRecord,
+    CohortRecord,
     Coverage,
     DataRecord,
     DofRecord,
@@ -25,6 +26,17 @@ from onnxprobe.record import (
     Share,
     SourceRecord,
     TensorRecord,
+)
+
+#: Members and non-members of some model.
+COHORTS = CohortRecord(
+    members=200,
+    non_members=120,
+    members_digest="a" * 64,
+    non_members_digest="b" * 64,
+    jacobian_members=128,
+    jacobian_non_members=120,
+    directions=64,
 )
 
 

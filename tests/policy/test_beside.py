@@ -10,19 +10,9 @@ from hypothesis import strategies as st
 
 from onnxprobe.policy import MEASURES, compare
 from onnxprobe.policy.questions import Question
-from onnxprobe.record import ClassRecord, CohortRecord, ReleaseRecord, Report, SeparationRecord
+from onnxprobe.record import ClassRecord, ReleaseRecord, Report, SeparationRecord
 from tests.policy.judgements import verdict, whole
-from tests.reports import tensor
-
-COHORTS = CohortRecord(
-    members=200,
-    non_members=200,
-    members_digest="a" * 64,
-    non_members_digest="b" * 64,
-    jacobian_members=128,
-    jacobian_non_members=128,
-    directions=64,
-)
+from tests.reports import COHORTS, tensor
 
 
 def _separation(

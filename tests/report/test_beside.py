@@ -6,19 +6,10 @@ import io
 
 from rich.console import Console
 
-from onnxprobe.record import ClassRecord, CohortRecord, ReleaseRecord, Report, SeparationRecord
+from onnxprobe.record import ClassRecord, ReleaseRecord, Report, SeparationRecord
 from onnxprobe.report.console import print_report
-from tests.reports import report, tensor
+from tests.reports import COHORTS, report, tensor
 
-COHORTS = CohortRecord(
-    members=200,
-    non_members=120,
-    members_digest=None,
-    non_members_digest=None,
-    jacobian_members=128,
-    jacobian_non_members=120,
-    directions=64,
-)
 SEPARATION = SeparationRecord(
     statistic="Jacobian energy", auc=0.713, low=0.66, high=0.768, tpr_at_1_percent_fpr=0.05
 )

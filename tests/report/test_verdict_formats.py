@@ -21,10 +21,10 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 import onnxprobe
 from onnxprobe.errors import DataError
 from onnxprobe.policy import Judgement, Policy, PolicyFile, judge, read_policy
-from onnxprobe.record import CohortRecord, Coverage, FileRecord, Omission, Report
+from onnxprobe.record import Coverage, FileRecord, Omission, Report
 from onnxprobe.report.sarif import MAX_RESULTS
 from onnxprobe.report.verdict_formats import VERDICT_FORMATS, verdict_formats
-from tests.reports import report, tensor
+from tests.reports import COHORTS, report, tensor
 from tests.shared import ROOT, SHARED
 from tests.trust.test_names import PAYLOADS
 
@@ -166,19 +166,7 @@ def test_a_statement_binds_the_verdict_to_its_digests() -> None:
 
 def test_a_statement_binds_members_and_others_too() -> None:
     judgement, found = _cases()[0]
-    found = found.model_copy(
-        update={
-            "membership": CohortRecord(
-                members=20,
-                non_members=30,
-                members_digest="a" * 64,
-                non_members_digest="b" * 64,
-                jacobian_members=20,
-                jacobian_non_members=30,
-                directions=64,
-            )
-        }
-    )
+    found = found.model_copy(update={"membership": COHORTS})
     document = json.loads(_render("in-toto", (judgement, found)))
     bound = {
         each["name"]: each["digest"]["sha256"] for each in document["predicate"]["configuration"]

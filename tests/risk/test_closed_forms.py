@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -34,6 +33,7 @@ from onnxprobe.spectrum import (
     prior_spectrum_of_factor,
 )
 from onnxprobe.types import Floats
+from tests.closed_forms import Truth
 
 N = 24
 NOISES = (1e-3, 0.01, 0.1, 1.0, 10.0)
@@ -59,39 +59,6 @@ PRIORS = {
     "image": image_prior(ImageLayout(4, 6, channel_axis=None), [0.25], N),
     "isotropic": isotropic_prior(N, 0.3),
 }
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known by heart of one map and prior."""
-
-    gains: list[float]  # σ²λ, per direction
-    weights: list[float]
-    trace: float
-
-    def rho(self, noise: float) -> float:
-        return math.fsum(
-            w * g / (noise**2 + g) for w, g in zip(self.weights, self.gains, strict=True)
-        )
-
-    def dof(self, noise: float) -> float:
-        return math.fsum(g / (noise**2 + g) for g in self.gains)
-
-    def bits(self, noise: float) -> float:
-        return math.fsum(math.log2(1 + g / noise**2) for g in self.gains) / 2
-
-    def least_error(self, noise: float) -> float:
-        shares = zip(self.weights, self.gains, strict=True)
-        return self.trace / N * math.fsum(w * noise**2 / (noise**2 + g) for w, g in shares)
-
-    def noise_for(self, target: float) -> float:
-        """The least noise, by halving an interval of logarithms until it has no middle."""
-        if math.fsum(w for w, g in zip(self.weights, self.gains, strict=True) if g) <= target:
-            return 0.0
-        low, high = -50.0, 50.0
-        while low < (middle := (low + high) / 2) < high:
-            low, high = (middle, high) if self.rho(math.exp(middle)) > target else (low, middle)
-        return math.exp(high)
 
 
 def _case(spectrum: str, prior: Prior, outputs: int) -> tuple[Floats, Truth]:

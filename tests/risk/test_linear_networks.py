@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 import onnxprobe
 from onnxprobe.record import TensorRecord
 from onnxprobe.types import Array, Floats
+from tests.closed_forms import Truth
 
 INPUTS, OUTPUTS, COUNT, FILES = 24, 32, 400, 6
 VALUES = np.geomspace(2, 0.05, INPUTS)
@@ -68,31 +68,6 @@ def measure(path: Path, samples: Array, noise: Sequence[float]) -> TensorRecord:
     assert tensor.jacobian is not None
     assert tensor.jacobian.complete
     return tensor
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Closed forms, by noise N in output units."""
-
-    gains: list[float]  # σ²λ, per direction
-    weights: list[float]
-    trace: float
-
-    def rho(self, noise: float) -> float:
-        pairs = zip(self.weights, self.gains, strict=True)
-        return math.fsum(w * g / (noise**2 + g) for w, g in pairs)
-
-    def dof(self, noise: float) -> float:
-        return math.fsum(g / (noise**2 + g) for g in self.gains)
-
-    def bits(self, noise: float) -> float:
-        return math.fsum(math.log2(1 + g / noise**2) for g in self.gains) / 2
-
-    def noise_for(self, share: float) -> float:
-        low, high = -50.0, 50.0
-        while low < (middle := (low + high) / 2) < high:
-            low, high = (middle, high) if self.rho(math.exp(middle)) > share else (low, middle)
-        return math.exp(high)
 
 
 @pytest.mark.parametrize("kind", KINDS)
