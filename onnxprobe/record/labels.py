@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-__all__ = ["Attained", "Bounding", "Label", "Measured", "Predicted", "figure_labels"]
+__all__ = ["Attained", "Bounding", "Label", "Measured", "Predicted", "figure_labels", "label_of"]
 
 Label: TypeAlias = Literal[
     "measured",
@@ -18,23 +19,36 @@ Label: TypeAlias = Literal[
     "linear-Gaussian prediction",
 ]
 
-_KEY = "label"
 
+@dataclass(frozen=True)
+class _Labelled:
+    """Stands in a field's type and says what the figure is; nothing is validated by it."""
 
-def _marked(label: Label) -> Any:  # noqa: ANN401 (what `Annotated` takes)
-    return Field(json_schema_extra={_KEY: label})
+    label: Label
 
 
 Value = TypeVar("Value")
 
-Measured = Annotated[Value, _marked("measured")]
+Measured = Annotated[Value, _Labelled("measured")]
 """Computed from values or derivatives of the model."""
-Attained = Annotated[Value, _marked("attained by a reconstruction")]
+Attained = Annotated[Value, _Labelled("attained by a reconstruction")]
 """What an attack reached that anybody can mount."""
-Bounding = Annotated[Value, _marked("bound")]
+Bounding = Annotated[Value, _Labelled("bound")]
 """What no attacker of some kind can do better than."""
-Predicted = Annotated[Value, _marked("linear-Gaussian prediction")]
+Predicted = Annotated[Value, _Labelled("linear-Gaussian prediction")]
 """What follows if the model were linear around a sample, and inputs Gaussian."""
+
+
+def label_of(field: FieldInfo) -> Label | None:
+    """Tell what a field's figure is.
+
+    Args:
+        field: Of a record.
+
+    Returns:
+        Its label; ``None`` if it is no figure.
+    """
+    return next((each.label for each in field.metadata if isinstance(each, _Labelled)), None)
 
 
 def figure_labels(record: type[BaseModel]) -> dict[str, Label]:
@@ -51,11 +65,9 @@ def figure_labels(record: type[BaseModel]) -> dict[str, Label]:
 
 def _labels(record: type[BaseModel], prefix: str) -> Iterator[tuple[str, Label]]:
     for name, field in record.model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and _KEY in extra:
-            label = extra[_KEY]
-            assert label in get_args(Label)
-            yield f"{prefix}{name}", label  # type: ignore[misc]
+        label = label_of(field)
+        if label is not None:
+            yield f"{prefix}{name}", label
             continue
         for inner in _records(field):
             yield from _labels(inner, f"{prefix}{name}.")
