@@ -143,7 +143,7 @@ def test_a_true_report_is_confirmed() -> None:
     found = verify(report(tensor()), report(tensor()))
     assert (found.confirmed, found.how, found.problems) == (True, "byte for byte", [])
     run = report().run.model_copy(update={"versions": {"onnxprobe": "9", "onnx": "1"}})
-    close = _changed("relu", stable_rank=Levels(min=3.0, median=3.1, max=4.0 * 1.0005))
+    close = _changed("relu", stable_rank=Levels(min=3.0, median=3.1416, max=4.0 * 1.0005))
     found = verify(report(tensor()), report(close, run=run))
     assert (found.confirmed, found.how) == (True, "within the noise floors")
     assert found.notes == ["onnx was absent and is 1", "onnxprobe was 0.1.0 and is 9"]
