@@ -67,8 +67,10 @@ def tensor(name: str = "relu", **changes: Any) -> TensorRecord:
             samples=[JacobianSample(sample=0, status="ok", rank=62)],
         ),
         release=[
-            ReleaseRecord(noise="0.1", s=0.1, recoverable=Share(low=0.37, high=0.62)),
-            ReleaseRecord(noise="int8", s=0.01, recoverable=Share(low=0.995, high=0.999)),
+            ReleaseRecord(noise="0.1", s=0.1, recoverable=Share(low=0.37, high=0.62), attained=0.3),
+            ReleaseRecord(
+                noise="int8", s=0.01, recoverable=Share(low=0.995, high=0.999), attained=0.9
+            ),
         ],
         noise_for={"0.05": 4.2},
     )

@@ -28,6 +28,7 @@ _LEAST_HELD_OUT = 0.5
 _TARGET = "0.05"
 _ATTAINED: Label = "attained by a reconstruction"
 _PREDICTED: Label = "linear-Gaussian prediction"
+_NOT_RECONSTRUCTED = "no reconstruction was tried: give at least 8 samples that differ, with --data"
 _UNMEASURED = "its Jacobian was not measured"
 # By status of a Jacobian, why it tells nothing.
 _SILENT = {
@@ -160,7 +161,9 @@ def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
     # What a reconstruction attains is recoverable, whatever can be predicted.
     if share is None or reason:
         return Reading(attained, None, reason or UNKNOWN, _ATTAINED)
-    attained = attained or 0.0
+    if attained is None:
+        # The larger of two is not known by one of them.
+        return Reading(share.low, None, _unfounded(question.report) or _NOT_RECONSTRUCTED)
     found = _founded(question, max(share.low, attained), max(share.high, attained))
     label = _ATTAINED if attained > share.low else None
     return Reading(found.low, found.high, found.reason or _MORE_DIRECTIONS, label)

@@ -60,7 +60,7 @@ def test_what_the_floor_explains_is_not() -> None:
 def test_intervals_that_meet_are_not_apart() -> None:
     def found(low: float, high: float) -> Report:
         share = Share(low=low, high=high)
-        release = [ReleaseRecord(noise="0.1", s=0.1, recoverable=share)]
+        release = [ReleaseRecord(noise="0.1", s=0.1, recoverable=share, attained=0.05)]
         return report(tensor("a", release=release))
 
     assert _found(found(0.1, 0.3), found(0.25, 0.5)) == {"recoverable_share at 0.1": False}

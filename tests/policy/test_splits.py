@@ -19,7 +19,11 @@ COSTS = [
 
 def _tensor(name: str, share: float, **changes: Any) -> TensorRecord:
     release = ReleaseRecord(
-        noise="0.1", s=0.1, recoverable=Share(low=share, high=share), van_trees_share=1 - share
+        noise="0.1",
+        s=0.1,
+        recoverable=Share(low=share, high=share),
+        attained=share / 2,
+        van_trees_share=1 - share,
     )
     return tensor(name, release=[release], **changes)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from typing import Any
 
 from rich.console import Console
 
@@ -12,9 +13,18 @@ from onnxprobe.record import (
     ReleaseRecord,
     Report,
     Share,
+    TensorRecord,
 )
 from onnxprobe.report.console import print_report
-from tests.reports import report, tensor
+from tests import reports
+from tests.reports import report
+
+
+def tensor(name: str = "relu", **changes: Any) -> TensorRecord:
+    """One that nobody tried to reconstruct inputs from: nothing stands in brackets."""
+    made = reports.tensor(name)
+    plain = [each.model_copy(update={"attained": None}) for each in made.release]
+    return reports.tensor(name, **{"release": plain, **changes})
 
 
 def printed(
