@@ -101,8 +101,10 @@ def _dof(name: str) -> Reader:
         if dof is None or dof.status in {"non-finite", "not repeatable"}:
             return Reading(None, None, "its values are random or not finite")
         value: float | None = getattr(dof, name)
+        if value is None and dof.status == "constant":
+            return _still(question)
         if value is None:
-            return exactly(0.0 if dof.status == "constant" else None)
+            return exactly(None)
         if dof.status == "saturated":
             return Reading(value, None, "there are too few samples to bound it: give more --data")
         if question.report.data.synthetic:
@@ -112,6 +114,15 @@ def _dof(name: str) -> Reader:
         return exactly(value)
 
     return read
+
+
+def _still(question: Question) -> Reading:
+    """Read what does not vary: nothing is known of it if the inputs did not vary either."""
+    source = question.report.source
+    whole = source.dof if source else None
+    if question.report.data.synthetic or whole is None or whole.status == "constant":
+        return Reading(0.0, None, "the samples do not vary, or were drawn: give others with --data")
+    return exactly(0.0)
 
 
 def _release(read: _ReleaseReader) -> Reader:

@@ -85,3 +85,9 @@ def test_recoverability_is_that_of_the_linear_gaussian_posterior() -> None:
     assert again.release[0].attained is not None
     most = max(again.release[0].recoverable.high, again.release[0].attained)
     assert most == pytest.approx(0.05, abs=1e-4)
+
+
+def test_hardly_any_noise_is_no_fault() -> None:
+    report = analyse(networks.linear(rank=12), normal(40, 12), noise=["1e-300"])
+    assert report.tensors
+    assert all(each.release[0].dfil is None for each in report.tensors)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onnxprobe.policy import judge
-from onnxprobe.record import RankLevels, ReleaseRecord, Report, Share
+from onnxprobe.record import DofRecord, RankLevels, ReleaseRecord, Report, Share
 from tests.policy.judgements import TODAY, changed, policy, verdict, whole
 from tests.reports import tensor
 
@@ -68,3 +68,21 @@ def test_what_nobody_tried_to_reconstruct_fails_and_never_passes() -> None:
     assert verdict(found, rule(0.1)) == "fail"
     finding = judge(found, policy(rule(1.0)), TODAY).rules[0].findings[0]
     assert "at least 8 samples" in finding.reason
+
+
+def test_what_does_not_vary_passes_only_where_inputs_do() -> None:
+    still = DofRecord(value=None, ceiling=0, share=None, status="constant", samples=50)
+    moving = DofRecord(value=20.0, ceiling=49, share=1.0, status="ok", samples=50)
+    for source, synthetic, expected in (
+        (moving, False, "pass"), (still, False, "inconclusive"), (moving, True, "inconclusive"),
+        (None, False, "inconclusive"),
+    ):  # fmt: skip
+        found = whole(tensor(dof=still))
+        assert found.source is not None
+        found = found.model_copy(
+            update={
+                "source": found.source.model_copy(update={"dof": source}),
+                "data": found.data.model_copy(update={"synthetic": synthetic}),
+            }
+        )
+        assert verdict(found, {"max": {"dof": 0}}) == expected

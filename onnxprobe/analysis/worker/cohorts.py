@@ -44,6 +44,8 @@ def open_cohorts(study: Study, members: Data, non_members: Data) -> tuple[Study,
         name: np.concatenate([each.arrays[name] for each in loaded])
         for name in study.samples.arrays
     }
+    if loaded[0].digest == loaded[1].digest:
+        raise DataError("--members and --non-members hold the same samples: give two sets")
     counts = [each.count for each in loaded]
     samples = Samples(arrays, sum(counts), np.arange(sum(counts)))
     # Directions must not depend on which samples are which: they are random ones, without a prior.

@@ -68,7 +68,8 @@ def _judge(
     energies = [reading.energy for reading in readings if reading.energy is not None]
     leakages = [dfil(energy[1], source_size, noise) for energy in energies]
     highest = max(dfil(energy[2], source_size, noise) for energy in energies)
-    record.dfil = levels(leakages)
+    if all(map(math.isfinite, leakages)):
+        record.dfil = levels(leakages)
     worst_error = unbiased_error_bound(highest)
     record.unbiased_mse = worst_error if math.isfinite(worst_error) else None
     weighted = [reading.weighted for reading in readings if reading.weighted is not None]
