@@ -123,6 +123,7 @@ class Configuration(Limits):
     noise: tuple[str, ...] = DEFAULT_NOISE
     targets: tuple[Annotated[FiniteFloat, Field(gt=0, lt=1)], ...] = DEFAULT_TARGETS
     tolerance: float = Field(1e-3, gt=0, lt=1)
+    rank_tolerances: tuple[Annotated[FiniteFloat, Field(gt=0, lt=1)], ...] = ()
     data_limit: int | None = Field(None, ge=2, le=_MAX_COUNT)
     device: Literal["auto", "cuda", "cpu"] = "auto"
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

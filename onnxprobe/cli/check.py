@@ -51,7 +51,8 @@ __all__ = ["check"]
     "--format",
     "formats",
     multiple=True,
-    help="Format of an -o whose ending does not tell; one for all, or one for each in order.",
+    help="Format of an -o whose ending does not tell: report, in-toto, cyclonedx, json, sarif, "
+    "junit or csv; one for all, or one for each in order.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="List every finding, and native messages.")

@@ -201,6 +201,7 @@ def _configuration(options: dict[str, Any], policy: Policy | None = None) -> Con
         together_if_known=tuple(group for group in optional if group not in together),
         noise=[*levels, *further],
         targets=tuple(dict.fromkeys([*(options["targets"] or DEFAULT_TARGETS), *targets])),
+        rank_tolerances=policy.tolerances if policy else (),
         allow_links=options["allow_linked_data"],
         data_digest=not options["no_data_digest"],
         **{name: options[name] for name in same},

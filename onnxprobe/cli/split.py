@@ -50,21 +50,23 @@ _MOST_CUTS, _MOST_JOINT = 5000, 64
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="List cuts that are not on the front, too.")
-def split(model: Path, **options: Any) -> None:  # noqa: ANN401 (validated below)
+def split(model: Path, **options: Any) -> int:  # noqa: ANN401 (validated below)
     """List the cuts of MODEL: minimal sets of tensors that everything passes, each as one release.
 
     With --at, both halves are written as front.onnx and back.onnx, after they were run on samples
     and gave what the whole gives, bit for bit.
-    """  # noqa: DOC501 (click prints this)
+
+    Exit code 1: no cut is known to keep the limits.
+    """  # noqa: DOC201, DOC501 (click prints this)
     if options["cut"] is not None:
         if options["output"] is None:
             raise DataError("--at writes two files: name a folder for them with -o")
         _write(model, options)
-    else:
-        _list(model, options)
+        return 0
+    return _list(model, options)
 
 
-def _list(model: Path, options: dict[str, Any]) -> None:
+def _list(model: Path, options: dict[str, Any]) -> int:
     from onnxprobe.analysis import conductor
     from onnxprobe.analysis.arguments import limited
     from onnxprobe.cli.delivery import commit, show
@@ -119,6 +121,7 @@ def _list(model: Path, options: dict[str, Any]) -> None:
         raise RunError("; ".join(failures))
     if conclusion.cause is not None:
         raise conclusion.cause
+    return 0 if any(cut.allowed for cut in found.cuts) else 1
 
 
 def _write(model: Path, options: dict[str, Any]) -> None:

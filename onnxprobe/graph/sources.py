@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from onnx import NodeProto
 
-from onnxprobe.errors import DataError
+from onnxprobe.errors import DataError, did_you_mean
 from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import REAL_TYPES
 from onnxprobe.graph.flow import Reach, trace
@@ -113,8 +112,7 @@ def _named_source(graph: Graph, types: Mapping[str, TensorType], wrt: str) -> Ch
                 f"--wrt names {wrt!r}, which is a weight stored in the model; choose an input or a "
                 "tensor that is computed (onnxprobe inspect lists them)"
             )
-        near = get_close_matches(wrt, [*inputs, *graph.producers], n=3, cutoff=0.3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = did_you_mean(wrt, [*inputs, *graph.producers])
         raise DataError(
             f"--wrt names {wrt!r}, which is no input and no tensor of the main graph{hint}"
             " (onnxprobe inspect lists them)"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 from onnxprobe.policy.questions import Measure, Question, Reader, Reading, exactly, same_noise
-from onnxprobe.record import SeparationRecord
+from onnxprobe.record import SeparationRecord, Statistic
 
 __all__ = ["BESIDE"]
 
 _NO_MEMBERS = (
     "membership was not measured, which says nothing of it: give --members and --non-members"
 )
+_STATISTICS: frozenset[Statistic] = frozenset(get_args(Statistic))
 _FEW = "the true positive rate needs 100 non-members: give more --non-members"
 
 
@@ -22,10 +24,9 @@ def _tokens(question: Question) -> Reading:
     for each in question.tensor.release:
         if same_noise(each.noise, question.noise):
             share = each.tokens_reidentified
-            if question.report.data.synthetic:
-                return Reading(
-                    share, None, "the samples were drawn, and say nothing of texts: give --data"
-                )
+            if question.is_judged and question.report.data.synthetic:
+                reason = "the samples were drawn, and say nothing of texts: give --data"
+                return Reading(None if question.side == "min" else share, None, reason)
             return exactly(share, "it was not measured for this tensor")
     return exactly(None, f"the report has no figures at noise {question.noise}: --noise adds them")
 
@@ -48,6 +49,11 @@ def _membership(read: Callable[[SeparationRecord], Reading]) -> Reader:
         highs = [each.high for each in found if each.high is not None]
         if len(lows) < len(found) or not found:
             return exactly(None, _FEW if found else "no statistic of it could be compared")
+        known = {each.statistic for each in question.tensor.membership}
+        if question.is_judged and known != _STATISTICS:
+            # What could not be compared may tell more.
+            missing = ", ".join(sorted(_STATISTICS - known))
+            return Reading(max(lows), None, f"nobody could compare its {missing}")
         return Reading(max(lows), max(highs), "give more --members and --non-members")
 
     return over_all

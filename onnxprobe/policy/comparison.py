@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
 from onnxprobe.policy.alignment import Pair, align
+from onnxprobe.policy.baseline import differing_options
 from onnxprobe.policy.measures import MEASURES
 from onnxprobe.policy.questions import Question, Reading, same_noise
 from onnxprobe.record import Levels, Report, TensorRecord
@@ -25,11 +27,18 @@ _SCALARS = (
     "dof",
     "dof_share",
     "dof_rank",
+    "intra_class_share",
     "membership_auc",
+    "membership_tpr",
 )
-_BY_NOISE = ("recoverable_share", "recoverable_dof", "bits", "tokens_reidentified")
-# Options that figures depend on, beside the data.
-_OPTIONS = ("directions", "samples", "tolerance", "prior", "jacobian", "step", "seed", "wrt")
+_BY_NOISE = (
+    "recoverable_share",
+    "recoverable_dof",
+    "bits",
+    "van_trees_share",
+    "dfil",
+    "tokens_reidentified",
+)
 
 
 class Difference(Record):
@@ -40,6 +49,7 @@ class Difference(Record):
     by: Literal["name", "structure"]
     measure: str
     noise: str | None
+    target: str | None = Field(None, description="Share of the input, of `noise_for`.")
     before: list[float | None] = Field(description="Both ends in the first report.")
     after: list[float | None] = Field(description="Both ends in the second.")
     change: float | None = Field(description="Of the known ends, relative to the first.")
@@ -83,8 +93,20 @@ def compare(before: Report, after: Report) -> Comparison:
     """
     pairs = align(before, after)
     noises = _common_noises(before, after)
+    targets = [
+        target
+        for target in before.run.configuration.get("targets", [])
+        if target in after.run.configuration.get("targets", [])
+    ]
+    asked = [
+        *(_Asked(name) for name in _SCALARS),
+        *(_Asked(name, noise=noise) for noise in noises for name in _BY_NOISE),
+        *(_Asked("noise_for", target=f"{target:g}") for target in targets),
+    ]
     found = [
-        difference for pair in pairs for difference in _differences(before, after, pair, noises)
+        difference
+        for pair in (*pairs, *_joint(before, after))
+        for difference in _differences(before, after, pair, asked)
     ]
     found.sort(key=lambda each: not each.significant)
     paired = ({pair.one.name for pair in pairs}, {pair.other.name for pair in pairs})
@@ -109,22 +131,46 @@ def _common_noises(before: Report, after: Report) -> list[str]:
     return [one for one in known[0] if any(same_noise(one, other) for other in known[1])]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A measure, at a level of noise or for a share of the input where it depends on one."""
+
+    measure: str
+    noise: str = ""
+    target: str = ""
+
+
+def _joint(before: Report, after: Report) -> Iterator[Pair]:
+    """Pair the joint releases of the same tensors."""
+    later = {frozenset(each.tensors): each.record for each in after.together}
+    for each in before.together:
+        if (record := later.get(frozenset(each.tensors))) is not None:
+            label = {"name": " + ".join(each.tensors)}
+            yield Pair(
+                each.record.model_copy(update=label), record.model_copy(update=label), "name"
+            )
+
+
 def _differences(
-    before: Report, after: Report, pair: Pair, noises: list[str]
+    before: Report, after: Report, pair: Pair, asked: Sequence[_Asked]
 ) -> Iterator[Difference]:
     same_data = _same_data(before, after)
-    asked: list[tuple[str, str | None]] = [(name, None) for name in _SCALARS]
-    asked += [(name, noise) for noise in noises for name in _BY_NOISE]
-    for measure, noise in asked:
-        read = MEASURES[measure].read
-        one = read(Question(before, pair.one, noise or ""))
-        other = read(Question(after, pair.other, noise or ""))
+    for each in asked:
+        measure = each.measure
+        one, other = (
+            # Nothing is decided here: what is known is compared as it is.
+            MEASURES[measure].read(
+                Question(report, tensor, each.noise, target=each.target, is_judged=False)
+            )
+            for report, tensor in ((before, pair.one), (after, pair.other))
+        )
         if (one.low, one.high) == (other.low, other.high):
             continue
         margin = max(noise_margin(pair.one), noise_margin(pair.other))
         if not same_data:
             one, other = (
-                _over_samples(*each, measure) for each in ((one, pair.one), (other, pair.other))
+                _over_samples(reading, tensor, measure)
+                for reading, tensor in ((one, pair.one), (other, pair.other))
             )
             fewest = min(before.data.samples, after.data.samples)
             margin = max(margin, 2 / fewest**0.5) if measure.startswith("dof") else margin
@@ -133,7 +179,8 @@ def _differences(
             other=pair.other.name,
             by=pair.by,
             measure=measure,
-            noise=noise,
+            noise=each.noise or None,
+            target=each.target or None,
             before=[one.low, one.high],
             after=[other.low, other.high],
             change=_change(one, other),
@@ -201,10 +248,7 @@ def _change(one: Reading, other: Reading) -> float | None:
 def _notes(before: Report, after: Report) -> Iterator[str]:
     if not _same_data(before, after):
         yield "the samples are not known to be the same, which moves every figure"
-    one, other = before.run.configuration, after.run.configuration
-    for name in _OPTIONS:
-        if one.get(name) != other.get(name):
-            yield f"{name} was {one.get(name)} and is {other.get(name)}"
+    yield from differing_options(before, after)
     for report, which in ((before, "first"), (after, "second")):
         if report.run.interrupted is not None:
             yield f"the {which} analysis was not complete"

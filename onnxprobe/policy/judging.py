@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from datetime import date
 from typing import Literal
 
 from onnxprobe.errors import PolicyError
-from onnxprobe.policy.alignment import align
+from onnxprobe.policy.baseline import Baseline
 from onnxprobe.policy.language import Bound, Rule, Waiver
 from onnxprobe.policy.measures import MEASURES
 from onnxprobe.policy.parsing import PolicyFile
 from onnxprobe.policy.questions import Question, Reading
-from onnxprobe.policy.selecting import Selection, matching, released_together, select_tensors
+from onnxprobe.policy.selecting import Selection, matching, select_tensors
 from onnxprobe.policy.verdict import (
     EXIT_CODES,
     Finding,
@@ -29,9 +29,6 @@ from onnxprobe.record import Report, TensorRecord
 
 __all__ = ["judge", "report_digest"]
 
-# A measure that moves by less between two analyses has not become worse.
-_STEADY = 1e-3
-
 
 def judge(
     report: Report, file: PolicyFile, today: date, baseline: Report | None = None
@@ -42,7 +39,8 @@ def judge(
         report: The report.
         file: The policy.
         today: Decides which waivers are over.
-        baseline: An older report; what broke a rule there, and no less, is a warning.
+        baseline: An older report, measured in the same way; what broke a rule there, and no less,
+            is a warning.
 
     Returns:
         The verdict on every rule, and on all.
@@ -59,7 +57,9 @@ def judge(
     ]
     current = [waiver for waiver in policy.waivers if waiver.expires >= today]
     used: set[int] = set()
-    older = {pair.one.name: pair.other for pair in align(report, baseline)} if baseline else {}
+    before = Baseline.of(baseline, report) if baseline else None
+    if before is not None and before.excuse:
+        notes.append(f"the baseline excuses nothing: {before.excuse}")
     results = []
     for number, rule in enumerate(policy.rules):
         try:
@@ -72,7 +72,7 @@ def judge(
                 "which is no tensor of the model"
                 for place, name in selection.unmatched.items()
             ]
-        results.append(_judge_rule(report, rule, selection, current, used, baseline, older))
+        results.append(_judge_rule(report, rule, selection, current, used, before))
     notes += [
         f"the waiver of {waiver.rule!r}{file.place('waiver', number)} until {waiver.expires} was "
         "not needed"
@@ -93,6 +93,8 @@ def judge(
         files=report.model.files,
         data=report.data.digest,
         report=report_digest(report),
+        baseline=report_digest(baseline) if baseline else None,
+        day=today,
         complete=is_complete,
         rules=results,
         notes=notes,
@@ -118,8 +120,7 @@ def _judge_rule(
     selection: Selection,
     waivers: list[Waiver],
     used: set[int],
-    baseline: Report | None,
-    older: Mapping[str, TensorRecord],
+    before: Baseline | None,
 ) -> RuleResult:
     names = [tensor.name for tensor in selection.analysed]
     findings, passed = [], 0
@@ -128,10 +129,11 @@ def _judge_rule(
             if finding.verdict == "pass":
                 passed += 1
                 continue
-            if baseline is not None:
-                _compare(finding, baseline, _older(rule, tensor, baseline, older))
+            if before is not None:
+                before.compare(finding, rule)
             findings.append(finding)
-    findings += [_unknown(rule, name, reason) for name, reason in selection.unknown.items()]
+    for name, reason in selection.unknown.items():
+        findings += _unknown(rule, name, reason)
     known = {*report.graph, *names, *selection.unknown}
     broken = dict.fromkeys(finding.tensor for finding in findings)
     waived = _waived(rule, waivers, used, known, broken)
@@ -154,36 +156,42 @@ def _judge_rule(
     )
 
 
-def _judge_tensor(report: Report, rule: Rule, tensor: TensorRecord) -> Iterator[Finding]:
+def _bounds(rule: Rule) -> Iterator[tuple[str, Literal["max", "min"], Bound]]:
+    """Yield what a rule bounds, from which side, and how."""
     sides: tuple[Literal["max", "min"], ...] = ("max", "min")
     for side in sides:
         bounds = rule.max if side == "max" else rule.min
         for measure, limits in bounds.limits.items() if bounds else ():
             for limit in limits:
-                question = Question(
-                    report,
-                    tensor,
-                    limit.noise or "",
-                    limit.tolerance or "",
-                    limit.target or "",
-                    side,
-                )
-                reading = MEASURES[measure].read(question)
-                verdict = _held(reading, side, limit)
-                yield Finding(
-                    tensor=tensor.name,
-                    measure=measure,
-                    bound=side,
-                    limit=limit.value,
-                    noise=limit.noise,
-                    tolerance=limit.tolerance,
-                    target=limit.target,
-                    low=reading.low,
-                    high=reading.high,
-                    verdict=verdict,
-                    label=reading.label or MEASURES[measure].label,
-                    reason=reading.reason if verdict == "inconclusive" else "",
-                )
+                yield measure, side, limit
+
+
+def _judge_tensor(report: Report, rule: Rule, tensor: TensorRecord) -> Iterator[Finding]:
+    for measure, side, limit in _bounds(rule):
+        question = Question(
+            report, tensor, limit.noise or "", limit.tolerance or "", limit.target or "", side
+        )
+        reading = MEASURES[measure].read(question)
+        finding = _finding(tensor.name, measure, side, limit, _held(reading, side, limit))
+        finding.low, finding.high = reading.low, reading.high
+        finding.label = reading.label or MEASURES[measure].label
+        finding.reason = reading.reason if finding.verdict == "inconclusive" else ""
+        yield finding
+
+
+def _finding(
+    tensor: str, measure: str, side: Literal["max", "min"], limit: Bound, verdict: Verdict
+) -> Finding:
+    return Finding(
+        tensor=tensor,
+        measure=measure,
+        bound=side,
+        limit=limit.value,
+        noise=limit.noise,
+        tolerance=limit.tolerance,
+        target=limit.target,
+        verdict=verdict,
+    )
 
 
 def _held(reading: Reading, side: Literal["max", "min"], limit: Bound) -> Verdict:
@@ -198,56 +206,12 @@ def _held(reading: Reading, side: Literal["max", "min"], limit: Bound) -> Verdic
     return "pass" if low is not None and low >= limit.value else "inconclusive"
 
 
-def _unknown(rule: Rule, name: str, reason: str) -> Finding:
-    side: Literal["max", "min"] = "max" if rule.max else "min"
-    bounds = rule.max or rule.min
-    assert bounds is not None
-    measure, limits = next(iter(bounds.limits.items()))
-    return Finding(
-        tensor=name,
-        measure=measure,
-        bound=side,
-        limit=limits[0].value,
-        noise=limits[0].noise,
-        tolerance=limits[0].tolerance,
-        verdict="inconclusive",
-        reason=reason,
-    )
-
-
-def _older(
-    rule: Rule, tensor: TensorRecord, baseline: Report, older: Mapping[str, TensorRecord]
-) -> TensorRecord | None:
-    """Find what the baseline says of a tensor, or of a joint release."""
-    if rule.together is None:
-        return older.get(tensor.name)
-    found = released_together(baseline, rule.together)
-    return None if isinstance(found, str) else found
-
-
-def _compare(finding: Finding, baseline: Report, older: TensorRecord | None) -> None:
-    """Find out whether what fails has failed before, and no less."""
-    if finding.verdict != "fail" or older is None:
-        return
-    question = Question(
-        baseline,
-        older,
-        finding.noise or "",
-        finding.tolerance or "",
-        finding.target or "",
-        finding.bound,
-    )
-    before = MEASURES[finding.measure].read(question)
-    limit = Bound(value=finding.limit)
-    if _held(before, finding.bound, limit) != "fail":
-        return
-    then, now = (before.low, finding.low) if finding.bound == "max" else (before.high, finding.high)
-    assert then is not None
-    assert now is not None
-    margin = _STEADY * abs(then)
-    finding.known = now <= then + margin if finding.bound == "max" else now >= then - margin
-    if not finding.known:
-        finding.reason = f"the baseline had {then:.4g}"
+def _unknown(rule: Rule, name: str, reason: str) -> Iterator[Finding]:
+    """Yield a finding for each bound of a tensor without figures."""
+    for measure, side, limit in _bounds(rule):
+        finding = _finding(name, measure, side, limit, "inconclusive")
+        finding.reason = reason
+        yield finding
 
 
 def _waived(

@@ -18,8 +18,9 @@ from pydantic import (
     model_validator,
 )
 
+from onnxprobe.errors import did_you_mean
 from onnxprobe.policy.measures import MEASURES
-from onnxprobe.policy.wording import PlacedError, hint, shown
+from onnxprobe.policy.wording import PlacedError, shown
 
 __all__ = ["Bound", "Bounds", "Policy", "Rule", "Severity", "Waiver"]
 
@@ -158,9 +159,10 @@ class Bounds(_Part):
 def _listed_bounds(name: str, given: object) -> tuple[object, ...]:
     """Read ``0.2``, ``{ noise = 0.1, value = 0.05 }``, or a list of such."""
     if name not in MEASURES:
-        known = ", ".join(MEASURES)
+        known, near = ", ".join(MEASURES), did_you_mean(name, MEASURES, 0.6)
         raise PlacedError(
-            f"there is no measure {shown(name)}{hint(name, MEASURES, 0.6)}; there are {known}", name
+            f"there is no measure {shown(name)}{near}; there are {known}",
+            name,
         )
     listed = given if isinstance(given, list | tuple) else [given]
     for place, each in enumerate(listed):
@@ -308,7 +310,7 @@ class Policy(_Part):
             if waiver.rule not in names:
                 raise PlacedError(
                     f"a waiver is for rule {waiver.rule!r}, which there is not"
-                    f"{hint(waiver.rule, names)}",
+                    f"{did_you_mean(waiver.rule, names)}",
                     "waiver",
                     place,
                     "rule",
@@ -342,6 +344,12 @@ class Policy(_Part):
     def targets(self) -> tuple[float, ...]:
         """The shares for which its rules ask how much noise is enough."""
         return tuple(dict.fromkeys(float(each.target) for each in self._limits() if each.target))
+
+    @property
+    def tolerances(self) -> tuple[float, ...]:
+        """The relative tolerances at which its rules count ranks."""
+        tolerances = (float(each.tolerance) for each in self._limits() if each.tolerance)
+        return tuple(dict.fromkeys(tolerances))
 
     def _limits(self) -> Iterator[Bound]:
         for rule in self.rules:

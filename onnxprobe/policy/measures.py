@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from onnxprobe.policy.beside import BESIDE
@@ -26,6 +27,8 @@ _MORE_DIRECTIONS = "it was seen through some directions only: --directions all t
 # Where samples say less than this of others, their covariance is no prior.
 _LEAST_HELD_OUT = 0.5
 _TARGET = "0.05"
+# Rounding moves measures by less.
+_STEADY = 1e-3
 _ATTAINED: Label = "attained by a reconstruction"
 _PREDICTED: Label = "linear-Gaussian prediction"
 _NOT_RECONSTRUCTED = "no reconstruction was tried: give at least 8 samples that differ, with --data"
@@ -107,10 +110,9 @@ def _dof(name: str) -> Reader:
             return exactly(None)
         if dof.status == "saturated":
             return Reading(value, None, "there are too few samples to bound it: give more --data")
-        if question.report.data.synthetic:
-            return Reading(
-                value, None, "the samples were drawn, and say nothing of data: give --data"
-            )
+        if question.is_judged and question.report.data.synthetic:
+            reason = "the samples were drawn, and say nothing of data: give --data"
+            return Reading(None if question.side == "min" else value, None, reason)
         return exactly(value)
 
     return read
@@ -120,6 +122,8 @@ def _still(question: Question) -> Reading:
     """Read what does not vary: nothing is known of it if the inputs did not vary either."""
     source = question.report.source
     whole = source.dof if source else None
+    if not question.is_judged:
+        return exactly(0.0)
     if question.report.data.synthetic or whole is None or whole.status == "constant":
         return Reading(0.0, None, "the samples do not vary, or were drawn: give others with --data")
     return exactly(0.0)
@@ -160,10 +164,14 @@ def _unfounded(report: Report) -> str:
     return ""
 
 
-def _founded(question: Question, low: float, high: float) -> Reading:
-    """Withhold an upper end that rests on too weak a prior."""
-    unfounded = _unfounded(question.report)
-    return Reading(low, None if unfounded else high, unfounded)
+def _founded(
+    question: Question, low: float | None, high: float | None, reason: str = UNKNOWN
+) -> Reading:
+    """Withhold what rests on too weak a prior, but for an end that fails a limit from above."""
+    unfounded = _unfounded(question.report) if question.is_judged else ""
+    if not unfounded:
+        return Reading(low, high, reason)
+    return Reading(low if question.side == "max" else None, None, unfounded)
 
 
 def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
@@ -174,10 +182,14 @@ def _recoverable_share(question: Question, release: ReleaseRecord) -> Reading:
         return Reading(attained, None, reason or UNKNOWN, _ATTAINED)
     if attained is None:
         # The larger of two is not known by one of them.
-        return Reading(share.low, None, _unfounded(question.report) or _NOT_RECONSTRUCTED)
-    found = _founded(question, max(share.low, attained), max(share.high, attained))
-    label = _ATTAINED if attained > share.low else None
-    return Reading(found.low, found.high, found.reason or _MORE_DIRECTIONS, label)
+        high = None if question.is_judged else share.high
+        return _founded(question, share.low, high, _NOT_RECONSTRUCTED)
+    ends = max(share.low, attained), max(share.high, attained)
+    found = _founded(question, *ends, _MORE_DIRECTIONS)
+    # A reconstruction needs no prior.
+    if found.low is None or attained > share.low:
+        return replace(found, low=attained, label=_ATTAINED)
+    return found
 
 
 def _of_release(name: str) -> _ReleaseReader:
@@ -185,27 +197,35 @@ def _of_release(name: str) -> _ReleaseReader:
         levels: Levels | None = getattr(release, name)
         if levels is None:
             return exactly(None)
-        jacobian = question.tensor.jacobian
-        if jacobian is None or not jacobian.complete:
-            return Reading(question.worst(levels), None, _MORE_DIRECTIONS, "certified lower bound")
-        return _founded(question, question.worst(levels), question.worst(levels))
+        value = question.worst(levels)
+        if _is_complete(question):
+            return _founded(question, value, value)
+        found = _founded(question, value, None, _MORE_DIRECTIONS)
+        return replace(found, label="certified lower bound")
 
     return read
+
+
+def _is_complete(question: Question) -> bool:
+    jacobian = question.tensor.jacobian
+    return jacobian is not None and jacobian.complete
 
 
 def _dfil(question: Question, release: ReleaseRecord) -> Reading:
     if release.dfil is None:
         return exactly(None)
-    low = question.worst(release.dfil)
-    if question.side == "min":
-        return exactly(low)
-    if release.unbiased_mse is None:
-        # Nothing leaks: the bound on the error is infinite.
-        return Reading(low, low if low == 0 else None, UNKNOWN)
-    if release.unbiased_mse == 0:
-        return Reading(low, None, UNKNOWN)
-    # Through some directions it is an estimate; the bound is of its upper end.
-    return Reading(low, max(low, 1 / release.unbiased_mse))
+    value = question.worst(release.dfil)
+    jacobian = question.tensor.jacobian
+    if jacobian is None or jacobian.complete:
+        return exactly(value)
+    # Through k of n directions it is an estimate, n/k of what was seen, which is there for certain.
+    low = value * jacobian.directions / max(1, jacobian.inputs)
+    if question.side == "min" or not release.unbiased_mse:
+        # Where nothing was seen, nobody knows what leaks elsewhere.
+        return Reading(low, None, _MORE_DIRECTIONS, "certified lower bound")
+    # The bound on the error is of the estimate's upper end.
+    high = max(value, 1 / release.unbiased_mse)
+    return Reading(low, high, _MORE_DIRECTIONS, "certified lower bound")
 
 
 def _error_bound(name: str, *, of_prior: bool) -> _ReleaseReader:
@@ -213,10 +233,30 @@ def _error_bound(name: str, *, of_prior: bool) -> _ReleaseReader:
         value: float | None = getattr(release, name)
         if value is None:
             return exactly(None)
-        unfounded = _unfounded(question.report) if of_prior else ""
-        return Reading(None if unfounded else value, value, unfounded)
+        # Through some directions the bound on an error is less than it might be.
+        high = value if _is_complete(question) else None
+        unfounded = _unfounded(question.report) if of_prior and question.is_judged else ""
+        # Who knows too little beforehand expects larger errors than there are.
+        low = None if unfounded else value
+        label: Label | None = "estimated bound" if of_prior and not _is_linear(question) else None
+        return Reading(low, high, unfounded or _MORE_DIRECTIONS, label)
 
     return read
+
+
+def _is_linear(question: Question) -> bool:
+    """Whether the Jacobian is the same at several samples: else its mean is an estimate."""
+    jacobian = question.tensor.jacobian
+    samples = jacobian.samples if jacobian else []
+    norms = [each.frobenius[1] for each in samples if each.frobenius]
+    shapes = jacobian.stable_rank if jacobian else None
+    if len(norms) < max(2, len(samples)) or shapes is None:
+        return False
+    return _is_steady(norms) and _is_steady([shapes.min, shapes.max])
+
+
+def _is_steady(values: Sequence[float]) -> bool:
+    return max(values) - min(values) <= _STEADY * max(values)
 
 
 def _needed_noise(question: Question, _: JacobianRecord) -> Reading:
@@ -230,7 +270,11 @@ def _needed_noise(question: Question, _: JacobianRecord) -> Reading:
     (value,) = found
     if value is None:
         return Reading(None, None, "no noise can be said to be enough: --directions all may tell")
-    return _founded(question, value, value)
+    if _unfounded(question.report) and question.is_judged:
+        # Who knows too little beforehand asks for too little noise.
+        return _founded(question, value if _is_complete(question) else None, None)
+    # It is enough whatever unseen directions hold, and perhaps more than is needed.
+    return Reading(value if _is_complete(question) else None, value, _MORE_DIRECTIONS)
 
 
 MEASURES: dict[str, Measure] = {

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from onnxprobe.errors import did_you_mean
 from onnxprobe.policy.language import Bound, Policy, Rule, Waiver
 from onnxprobe.policy.positions import Path, Positions
-from onnxprobe.policy.wording import PlacedError, hint, shown
+from onnxprobe.policy.wording import PlacedError, shown
 
 __all__ = ["phrase"]
 
@@ -66,7 +67,7 @@ def _said(error: ErrorDetails, path: Path, found: Path) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         key, known = str(path[-1]), _keys(path[:-1])
-        near = hint(key, known, 0.6)
+        near = did_you_mean(key, known, 0.6)
         return f"there is no key {shown(key)} here{near}; there are {', '.join(known)}"
     if kind == "missing":
         return f"{_prefix(found)}{path[-1]!r} is missing"

@@ -25,6 +25,7 @@ class Question:
         target: Share of the input, where enough noise for one is asked for; empty for 5 %.
         side: Which side a limit is on: the worst sample is the highest for one from above, and the
             lowest for one from below.
+        is_judged: Whether the answer decides something: then what rests on too little is withheld.
     """
 
     report: Report
@@ -33,6 +34,7 @@ class Question:
     tolerance: str = ""
     target: str = ""
     side: Literal["max", "min"] = "max"
+    is_judged: bool = True
 
     def worst(self, levels: Levels | RankLevels) -> float:
         """Choose the worst sample of some.

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import translate
 
+from onnxprobe.errors import did_you_mean
 from onnxprobe.policy.language import Rule
 from onnxprobe.policy.measures import silence
 from onnxprobe.policy.questions import Question
-from onnxprobe.policy.wording import PlacedError, hint, shown
+from onnxprobe.policy.wording import PlacedError, shown
 from onnxprobe.record import Omission, Report, TensorRecord
 
 __all__ = ["Selection", "matching", "released_together", "select_tensors"]
@@ -102,6 +103,15 @@ def select_tensors(report: Report, rule: Rule) -> Selection:
     unmatched: dict[tuple[str, int], str] = {}
     if rule.tensors is not None:
         chosen &= _named("tensors", rule.tensors, candidates, unmatched)
+        for (_, place), name in unmatched.items():
+            # A glob may be for other models; a name that is misspelt guards nothing.
+            if not rule.optional and chosen and not _MAGIC.search(name):
+                raise PlacedError(
+                    f"rule {rule.name!r} names {shown(name)}, which is no tensor of the model"
+                    f"{did_you_mean(name, names)}, and is not optional",
+                    "tensors",
+                    place,
+                )
     if rule.op_types is not None:
         operators = {name: each.op_type for name, each in (omitted | records).items()}
         # A report that does not say what computes a tensor leaves it to be anything.
@@ -112,7 +122,7 @@ def select_tensors(report: Report, rule: Rule) -> Selection:
     if rule.after is not None:
         chosen &= _behind(report, rule, names, unmatched)
     if rule.exclude is not None:
-        chosen -= matching(rule.exclude, candidates)
+        chosen -= _named("exclude", rule.exclude, candidates, unmatched)
     unknown = {
         name: f"it was not analysed: {omitted[name].reason}"
         for name in omitted
@@ -156,7 +166,7 @@ def _released_together(report: Report, rule: Rule, names: Sequence[str]) -> Sele
         name = names[missing[0]]
         raise PlacedError(
             f"rule {rule.name!r} releases {shown(name)}, which the model has not"
-            f"{hint(name, known)}",
+            f"{did_you_mean(name, known)}",
             "together",
             missing[0],
         )
@@ -207,7 +217,7 @@ def _behind(
         place, name = next(iter(missing.items()))
         raise PlacedError(
             f"rule {rule.name!r} names the cut {shown(name)}, which the model has not"
-            f"{hint(name, names)}",
+            f"{did_you_mean(name, names)}",
             *place,
         )
     unmatched |= missing
@@ -227,5 +237,5 @@ def _behind(
 def _nothing(rule: Rule, names: Sequence[str], *, constant: bool) -> str:
     if constant:
         return f"rule {rule.name!r} matches only tensors that no input reaches, and is not optional"
-    near = hint(rule.tensors[0], names) if rule.tensors else ""
+    near = did_you_mean(rule.tensors[0], names) if rule.tensors else ""
     return f"rule {rule.name!r} matches no tensor of the model{near}, and is not optional"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal, TypeAlias
 
 from pydantic import Field
@@ -90,6 +91,10 @@ class Judgement(Record):
     files: list[FileRecord] = Field(description="What was audited.")
     data: str | None = Field(description="Digest of the samples.")
     report: str = Field(description="sha256 of the report that was judged, without its `run`.")
+    baseline: str | None = Field(
+        None, description="sha256 of the report that excuses what it broke as well."
+    )
+    day: date = Field(description="On which waivers were looked at, in UTC.")
     complete: bool = Field(description="Whether the analysis was complete.")
     rules: list[RuleResult]
     notes: list[str] = Field(description="Waivers that are over or match nothing, and the like.")

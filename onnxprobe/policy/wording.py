@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
 from onnxprobe.errors import PolicyError
 
-__all__ = ["PlacedError", "hint", "shown"]
+__all__ = ["PlacedError", "shown"]
 
 # Letters of a value that an error quotes.
 _QUOTED = 60
-# Names beyond this are not compared letter by letter: that takes the product of their lengths.
-_COMPARED = 200
 
 
 class PlacedError(PolicyError, ValueError):
@@ -52,25 +47,3 @@ def shown(value: object) -> str:
         return repr(value if len(value) <= _QUOTED else f"{value[:_QUOTED]}…")
     text = str(value)
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
-
-
-def hint(name: str, names: Iterable[str], likeness: float = 0.3) -> str:
-    """Say which names are near one that there is not.
-
-    Args:
-        name: What was given.
-        names: What there is.
-        likeness: How near they have to be: 0 for anything, 1 for the same.
-
-    Returns:
-        Words to put behind it; empty if none is near.
-
-    Example:
-        >>> hint("rleu", ["relu", "logits"])
-        " (did you mean 'relu'?)"
-    """
-    if len(name) > _COMPARED:
-        return ""
-    short = dict.fromkeys(each for each in names if len(each) <= _COMPARED)
-    near = get_close_matches(name, short, n=3, cutoff=likeness)
-    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""

@@ -16,6 +16,7 @@ Label: TypeAlias = Literal[
     "certified lower bound",
     "attained by a reconstruction",
     "bound",
+    "estimated bound",
     "linear-Gaussian prediction",
 ]
 

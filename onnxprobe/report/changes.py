@@ -127,6 +127,8 @@ def _name(name: str, console: Console) -> Text:
 
 def _measure(difference: Difference) -> str:
     at = f" at {difference.noise}" if difference.noise else ""
+    if difference.target:
+        at = f" {float(difference.target):.0%}"
     return f"{difference.measure}{at}"
 
 

@@ -77,7 +77,7 @@ def render_sarif(judgement: Judgement, report: Report) -> bytes:
                 ],
             }
         ],
-        "results": [_result(*each, location) for each in shown],
+        "results": [_result(*each, location, judgement) for each in shown],
         "columnKind": "unicodeCodePoints",
         "properties": {
             "verdict": judgement.verdict,
@@ -130,7 +130,11 @@ def _location(report: Report) -> dict[str, Any]:
 
 
 def _result(
-    number: int, rule: RuleResult, group: Sequence[Finding], location: Mapping[str, Any]
+    number: int,
+    rule: RuleResult,
+    group: Sequence[Finding],
+    location: Mapping[str, Any],
+    judgement: Judgement,
 ) -> dict[str, Any]:
     first = group[0]
     names = list(dict.fromkeys(finding.tensor for finding in group))
@@ -160,8 +164,10 @@ def _result(
         },
         "properties": {"verdict": first.verdict, "tensors": len(names)},
     }
-    if all(each.known for each in group):
-        result["baselineState"] = "unchanged"
+    if judgement.baseline is not None:
+        # All results have a state, or none.
+        is_known = all(each.known for each in group)
+        result["baselineState"] = "unchanged" if is_known else "new"
     if first.waived is not None and all(each.waived is not None for each in group):
         reason = shortened(printable(first.waived), _SENTENCE)
         result["suppressions"] = [{"kind": "external", "justification": reason}]

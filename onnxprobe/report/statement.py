@@ -51,6 +51,8 @@ def render_statement(judgement: Judgement, report: Report) -> bytes:
     ]
     if judgement.data is not None:
         configuration.append(_descriptor("data", judgement.data, "names, types, shapes, values"))
+    if judgement.baseline is not None:
+        configuration.append(_descriptor("baseline", judgement.baseline, "without its run"))
     cohorts = report.membership
     if cohorts is not None and cohorts.members_digest and cohorts.non_members_digest:
         what = "names, types, shapes, values"
@@ -66,6 +68,8 @@ def render_statement(judgement: Judgement, report: Report) -> bytes:
         "onnxprobe": {
             "version": __version__,
             "verdict": judgement.verdict,
+            # Decides which waivers count.
+            "day": judgement.day.isoformat(),
             "complete": judgement.complete,
             "syntheticData": report.data.synthetic,
         },

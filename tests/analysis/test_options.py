@@ -43,10 +43,10 @@ def test_a_spectrum_below_its_floor_has_no_shape() -> None:
         Spectrum.of(np.array([2.0]), floor=1.0), None, None, None, resolved=False, is_flat=False
     )
     directions = coordinate_directions(1)
-    both = jacobian_record([below, above], [0, 1], directions, 1, 1e-3)
+    both = jacobian_record([below, above], [0, 1], directions, 1, [1e-3])
     assert both.stable_rank is not None
     assert both.stable_rank.min == 1.0
-    alone = jacobian_record([below], [0], directions, 1, 1e-3)
+    alone = jacobian_record([below], [0], directions, 1, [1e-3])
     assert alone.stable_rank is None
     assert alone.rank is not None
     assert alone.rank.at_least

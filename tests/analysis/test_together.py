@@ -96,7 +96,7 @@ def test_tensors_of_any_shape_and_type_are_put_side_by_side() -> None:
 @pytest.mark.parametrize(
     ("groups", "sentence"),
     [
-        ([["prodcut"]], "'prodcut', to be released with others, is no tensor; did you mean"),
+        ([["prodcut"]], "'prodcut', to be released with others, is no tensor .did you mean"),
         ([["y", "y"]], "a tensor stands twice among those released together"),
     ],
 )

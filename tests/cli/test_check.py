@@ -54,6 +54,22 @@ def test_the_noise_that_a_policy_speaks_of_is_measured(tmp_path: Path) -> None:
     assert [each.noise for each in found.tensors[0].release] == ["0.1", "int8", "0.7"]
 
 
+def test_a_rank_is_counted_at_the_tolerance_that_a_policy_speaks_of(tmp_path: Path) -> None:
+    policy, out = tmp_path / "p.toml", tmp_path / "r.report.json"
+    policy.write_text(
+        '[[rule]]\nname = "a"\nrole = "all"\nmax = { rank = { tolerance = 0.05, value = 0 } }\n'
+    )
+    code, said = run_inside([
+        "check", str(MODEL), *FAST, "--policy", str(policy), "-o", str(out), "-q",
+    ])  # fmt: skip
+    assert code == 1, said
+    for each in Report.read(out).tensors:
+        assert each.jacobian is not None
+        if each.jacobian.rank is not None and not each.jacobian.rank.at_least:
+            counts = [each.jacobian.rank_at[name].max for name in ("0.05", "1e-2", "1e-3")]
+            assert counts == sorted(counts)
+
+
 @pytest.mark.parametrize(("limit", "code", "word"), [(0.5, 1, "fail"), (1, 0, "pass")])
 def test_a_report_is_judged(limit: float, code: int, word: str, tmp_path: Path) -> None:
     policy = tmp_path / "p.toml"
@@ -144,7 +160,7 @@ def test_two_hundred_tensors_are_judged_in_half_a_second(policy: Path, tmp_path:
     command = [sys.executable, "-m", "onnxprobe", "check", "--report", saved, "--policy",
                str(policy), "-q"]  # fmt: skip
 
-    # An installed package is compiled; a checkout under PYTHONDONTWRITEBYTECODE compiles every time.
+    # An installed package is compiled; under PYTHONDONTWRITEBYTECODE a checkout never stays so.
     env = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
 

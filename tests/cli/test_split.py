@@ -38,6 +38,16 @@ def test_the_cuts_of_a_u_shaped_network(tmp_path: Path) -> None:
     assert "cuts, " in said
 
 
+@pytest.mark.parametrize(("limit", "expected"), [("10", 1), ("1G", 0)])
+def test_no_cut_within_the_limits_is_an_exit_code(
+    limit: str, expected: int, tmp_path: Path
+) -> None:
+    path = _saved(split_networks.forked(), tmp_path)
+    code, said = run_inside(["split", path, *FAST, "--max-bytes", limit])
+    assert code == expected, said
+    assert ("0 within the limits" in said) == bool(expected)
+
+
 def test_the_halves_are_written_and_proved(tmp_path: Path) -> None:
     path, folder = _saved(split_networks.forked(), tmp_path), tmp_path / "halves"
     arguments = ["split", path, *FAST, "--at", "e1,skip", "-o", str(folder)]

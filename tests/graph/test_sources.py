@@ -226,8 +226,8 @@ def test_the_user_names_a_tensor() -> None:
     ("wrt", "hint"),
     [
         ("R", ""),
-        ("rr", "; did you mean 'r'?"),
-        ("hbb", "; did you mean 'hb' or 'h'?"),
+        ("rr", " (did you mean 'r'?)"),
+        ("hbb", " (did you mean 'hb' or 'h'?)"),
         ("something else", ""),
         ("", ""),
     ],

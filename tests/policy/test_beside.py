@@ -14,6 +14,8 @@ from onnxprobe.record import ClassRecord, ReleaseRecord, Report, SeparationRecor
 from tests.policy.judgements import verdict, whole
 from tests.reports import COHORTS, tensor
 
+_STATISTICS = ("activation typicality", "Jacobian energy", "Jacobian effective rank")
+
 
 def _separation(
     statistic: Any, auc: float, low: float, high: float, tpr: float | None = 0.02
@@ -24,7 +26,10 @@ def _separation(
 
 
 def _told(*separations: SeparationRecord) -> Report:
-    found = whole(tensor(membership=list(separations)))
+    """Statistics that are not given tell nothing."""
+    given = {each.statistic for each in separations}
+    idle = [_separation(each, 0.5, 0.48, 0.52, 0.01) for each in _STATISTICS if each not in given]
+    found = whole(tensor(membership=[*separations, *idle] if separations else []))
     return found.model_copy(update={"membership": COHORTS})
 
 
@@ -61,6 +66,14 @@ def test_what_was_not_measured_is_not_safe() -> None:
     few = _told(_separation("Jacobian energy", 0.5, 0.4, 0.6, tpr=None))
     assert verdict(few, {"max": {"membership_tpr": 1.0}}) == "inconclusive"
     assert "100 non-members" in _reason(few, "membership_tpr")
+
+
+def test_a_statistic_that_nobody_could_compare_may_tell_more() -> None:
+    told = _separation("activation typicality", 0.65, 0.6, 0.7)
+    found = whole(tensor(membership=[told])).model_copy(update={"membership": COHORTS})
+    assert verdict(found, {"max": {"membership_auc": 0.9}}) == "inconclusive"
+    assert verdict(found, {"max": {"membership_auc": 0.55}}) == "fail"
+    assert "Jacobian energy" in _reason(found, "membership_auc")
 
 
 def test_classes_need_labels() -> None:

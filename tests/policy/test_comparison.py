@@ -68,6 +68,33 @@ def test_intervals_that_meet_are_not_apart() -> None:
     assert _found(found(0.3, 0.5), found(0.1, 0.2)) == {"recoverable_share at 0.1": True}
 
 
+def test_a_weak_prior_hides_no_difference() -> None:
+    prior = report().prior
+    assert prior is not None
+    weak = prior.model_copy(update={"kind": "isotropic"})
+
+    def found(low: float, high: float) -> Report:
+        share = Share(low=low, high=high)
+        release = [ReleaseRecord(noise="0.1", s=0.1, recoverable=share)]
+        return report(tensor("a", release=release), prior=weak)
+
+    assert _found(found(0.1, 0.2), found(0.25, 0.5)) == {"recoverable_share at 0.1": True}
+
+
+def test_joint_releases_and_sufficient_noise_are_compared() -> None:
+    run = report().run.model_copy(update={"configuration": {"targets": [0.05]}})
+
+    def found(needed: float) -> Report:
+        joint = JointRecord(tensors=["a", "b"], record=tensor(noise_for={"0.05": needed}))
+        return report(tensor("a"), together=[joint], run=run)
+
+    (difference,) = compare(found(4.0), found(5.0)).differences
+    assert (difference.tensor, difference.measure, difference.target) == (
+        "a + b", "noise_for", "0.05",
+    )  # fmt: skip
+    assert (difference.change, difference.significant) == (0.25, True)
+
+
 def test_what_may_be_larger_is_not_apart_from_what_is() -> None:
     rank = RankLevels(min=1, median=3, max=5, at_least=True)
     assert _found(report(_changed(rank=rank)), report(_changed())) == {

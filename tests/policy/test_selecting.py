@@ -115,8 +115,24 @@ def test_a_name_that_the_model_has_not_is_noted_where_others_match(key: str) -> 
         "rule 'rule 0' names 'gone', which is no tensor of the model",
         "rule 'rule 0' names '/gone/*', which is no tensor of the model",
     ]
-    if key == "tensors":
-        assert judge(found, policy(rule | {"optional": False}), TODAY).notes == judgement.notes
+
+
+def test_a_misspelt_name_guards_nothing_and_is_an_error_unless_it_is_optional() -> None:
+    found = whole(tensor(), graph={"relu": ["image"]})
+    rule = {"tensors": ["relu", "rleu"], "max": {"rank": 64}}
+    with pytest.raises(PolicyError, match=r"names 'rleu', .* \(did you mean 'relu'\?\)"):
+        verdict(found, rule)
+    # A glob may be for other models.
+    globs = rule | {"tensors": ["relu", "/gone/*"]}
+    judgement = judge(found, policy(globs), TODAY)
+    assert (judgement.verdict, len(judgement.notes)) == ("pass", 1)
+
+
+def test_what_is_excluded_in_vain_is_noted() -> None:
+    rule = {"exclude": ["rleu"], "max": {"rank": 64}}
+    judgement = judge(whole(tensor()), policy(rule), TODAY)
+    assert judgement.verdict == "pass"
+    assert judgement.notes == ["rule 'rule 0' names 'rleu', which is no tensor of the model"]
 
 
 _GLOBS = st.text("ab*?[]!-\\^", max_size=9)

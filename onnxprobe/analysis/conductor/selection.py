@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from onnxprobe.analysis.messages import CatalogueEntry
-from onnxprobe.errors import DataError
+from onnxprobe.errors import DataError, did_you_mean
 
 __all__ = ["select"]
 
@@ -52,8 +51,7 @@ def _matches(entry: CatalogueEntry, pattern: str) -> bool:
 
 def _nothing(option: str, pattern: str, entries: Sequence[CatalogueEntry]) -> str:
     known = [text for entry in entries for text in (entry.name, entry.op_type)]
-    near = get_close_matches(pattern, dict.fromkeys(known), n=3, cutoff=0.3)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = did_you_mean(pattern, known)
     return (
         f"{option} {pattern!r} matches no tensor name and no operator{hint}"
         " (onnxprobe inspect lists them)"

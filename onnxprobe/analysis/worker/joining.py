@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import numpy as np
 
 from onnxprobe.analysis.worker.study import Study
-from onnxprobe.errors import DataError, RunError
+from onnxprobe.errors import DataError, RunError, did_you_mean
 from onnxprobe.graph import JointParts, expose_tensors, join_tensors, readable_names
 from onnxprobe.runtime import Session
 from onnxprobe.types import Array
@@ -39,8 +38,7 @@ def join_releases(study: Study, groups: Sequence[Sequence[str]]) -> None:
     for group in groups:
         for name in group:
             if name not in known:
-                near = get_close_matches(name, known, n=3, cutoff=0.3)
-                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+                hint = did_you_mean(name, known)
                 raise DataError(f"{name!r}, to be released with others, is no tensor{hint}")
         if len(set(group)) < len(group):
             raise DataError(f"a tensor stands twice among those released together: {list(group)}")

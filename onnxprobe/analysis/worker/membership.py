@@ -120,7 +120,8 @@ def separate_by_jacobians(
     for layout in request.layouts:
         found = [each for each in observed.results[layout.name] if each is not None]
         separations: list[SeparationRecord] = []
-        if len(found) == len(request.samples):
+        # A Jacobian of which nothing is resolved at any sample tells nothing, and is no tie.
+        if len(found) == len(request.samples) and any(each.energy > 0 for each in found):
             energies = np.array([each.energy for each in found])
             ranks = np.array([each.rank for each in found])
             precision = max(_PRECISION, median(each.precision for each in found))

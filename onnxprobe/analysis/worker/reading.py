@@ -170,7 +170,7 @@ def jacobian_record(
     samples: Sequence[int],
     directions: Directions,
     outputs: int,
-    tolerance: float,
+    tolerances: Sequence[float],
 ) -> JacobianRecord:
     """Describe a tensor's Jacobians over the samples.
 
@@ -179,11 +179,13 @@ def jacobian_record(
         samples: Indices of the samples.
         directions: The directions.
         outputs: Elements of the tensor.
-        tolerance: Of the headline rank.
+        tolerances: Of the headline rank, and any at which ranks are wanted beside those that every
+            report has.
 
     Returns:
         The record, without what concerns the step.
     """
+    tolerance = tolerances[0]
     spectra = [reading.spectrum for reading in readings if reading.spectrum is not None]
     resolved = bool(spectra) and all(reading.resolved for reading in readings)
     largest = min(outputs, directions.size)
@@ -216,9 +218,11 @@ def jacobian_record(
         return levels(found) if found else None
 
     record.rank = rank
+    known = {f"{each:.0e}".replace("e-0", "e-"): each for each in TOLERANCES}
+    known |= {f"{each:g}": each for each in tolerances if each not in TOLERANCES}
     record.rank_at = {
-        f"{each:.0e}".replace("e-0", "e-"): _rank_levels(spectra, each, largest, resolved=resolved)
-        for each in TOLERANCES
+        name: _rank_levels(spectra, each, largest, resolved=resolved)
+        for name, each in known.items()
     }
     record.share = rank.median / directions.size if directions.size else None
     record.stable_rank = over_resolved(stable_rank)

@@ -127,9 +127,8 @@ def _answer(
     observed: Observed[Reading],
 ) -> JacobianAnswer:
     directions = source_directions(study, request.directions)
-    record = jacobian_record(
-        readings, request.samples, directions, layout.size, study.configuration.tolerance
-    )
+    tolerances = (study.configuration.tolerance, *study.configuration.rank_tolerances)
+    record = jacobian_record(readings, request.samples, directions, layout.size, tolerances)
     record.method = "forward mode" if request.forward else "finite differences"
     record.step = observed.step
     record.noise_model = observed.noise_model

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from onnxprobe.analysis.worker.opening import ModelFile, open_graph
 from onnxprobe.analysis.worker.ranks import known_types
-from onnxprobe.errors import DataError, ModelError, RunError
+from onnxprobe.errors import DataError, ModelError, RunError, did_you_mean
 from onnxprobe.graph import (
     REAL_TYPES,
     Differentiated,
@@ -189,8 +188,7 @@ def _check_tensors(graph: Graph, types: dict[str, TensorType], tensors: Sequence
                     f"--tensors names {name!r}, which is a weight stored in the model: nothing "
                     "moves it; name tensors that are computed (onnxprobe inspect lists them)"
                 )
-            near = get_close_matches(name, [*graph.producers], n=3, cutoff=0.3)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            hint = did_you_mean(name, graph.producers)
             raise DataError(
                 f"--tensors names {name!r}, which is no tensor of the main graph{hint}"
                 " (onnxprobe inspect lists them)"
