@@ -40,6 +40,31 @@ def test_auto_is_exact_where_every_node_has_a_rule() -> None:
     assert (product.rank.min, product.rank.max) == (3, 3)
 
 
+def test_ranks_that_only_a_run_shows_are_known_of_tensors_that_nobody_asked_for() -> None:
+    """Exporters write shapes with computed slices, through which inference sees no rank."""
+    nodes = [
+        networks.node("MatMul", ["x", "w"], ["product"]),
+        networks.node("Shape", ["product"], ["whole"]),
+        networks.node("Shape", ["whole"], ["rank"]),
+        networks.node("Sub", ["rank", "one"], ["last"]),
+        networks.node("Slice", ["whole", "zero", "last"], ["front"]),
+        networks.node("Concat", ["front", "tail"], ["shape"], axis=0),
+        networks.node("Reshape", ["product", "shape"], ["parts"]),
+        networks.node("Transpose", ["parts"], ["swapped"]),
+        networks.node("Tanh", ["swapped"], ["y"]),
+    ]
+    constants = {
+        "w": np.eye(12, dtype=np.float32),
+        "one": np.array([1], np.int64),
+        "zero": np.array([0], np.int64),
+        "tail": np.array([3, 4], np.int64),
+    }
+    proto = networks.model(nodes, {"x": (networks.FLOAT, ["N", 12])}, ["y"], constants)
+    found = analyse(proto, normal(20, 12), include=("y",))
+    (tensor,) = found.tensors
+    assert (tensor.name, _jacobian(tensor).method) == ("y", "forward mode")
+
+
 def test_a_spectrum_is_known_down_to_rounding() -> None:
     """Ranks at 1e-6 mean something: the singular values reach to 1e-7."""
     rng = np.random.default_rng(0)

@@ -10,7 +10,8 @@ import numpy as np
 
 from onnxprobe.analysis.messages import DerivationAnswer, Layout
 from onnxprobe.analysis.worker.study import Study
-from onnxprobe.errors import ModelError, RunError
+from onnxprobe.analysis.worker.survey import survey
+from onnxprobe.errors import ModelError, OnnxProbeError, RunError
 from onnxprobe.graph import (
     HALF_TYPES,
     NOISE_LENGTH,
@@ -24,6 +25,9 @@ from onnxprobe.runtime import DirectionRunner, RowLayout, Session, TangentOutput
 from onnxprobe.types import Array, Program, TensorType
 
 __all__ = ["Derivation", "derive_tensors", "ways_to_derive"]
+
+# Tensors of one sample that are held at a time.
+_SURVEYED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,7 @@ def _shaken(study: Study, derived: Differentiated) -> tuple[Session, str] | None
 
 
 def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:
+    _survey_ranks(study)
     types = {name: _smooth(kind) for name, kind in study.types.items()}
     for slot in study.signature.slots:
         dtype = "float32" if str(slot.dtype) in HALF_TYPES else str(slot.dtype)
@@ -219,6 +224,24 @@ def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:
         known=_conditions(study),
         straight_through=study.configuration.straight_through,
     )
+
+
+def _survey_ranks(study: Study) -> None:
+    """Run tensors that nobody asked for, where rules need ranks that inference does not find."""
+    graph, types = study.smooth_graph, study.types
+    unknown = [
+        name
+        for name in study.graph.producers
+        if name in graph.producers
+        and name not in study.surveyed
+        and (name not in types or (types[name].shape is None and types[name].kind == "tensor"))
+    ]
+    for start in range(0, len(unknown), _SURVEYED_AT_ONCE):
+        try:
+            survey(study, unknown[start : start + _SURVEYED_AT_ONCE])
+        except OnnxProbeError:
+            # What stays unknown is named where it matters.
+            continue
 
 
 def _conditions(study: Study) -> dict[str, Array]:
