@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from scripts.evidence.attacking import attack
 from scripts.evidence.attacks import Budget
 from scripts.evidence.cells import Cell, OutOfTimeError, Store
 from scripts.evidence.controls import controls
 from scripts.evidence.data import load, present
 from scripts.evidence.document import render, write
-from scripts.evidence.experiments import Plan, Subject, analyse, attack, prepare
+from scripts.evidence.experiments import Plan, Subject, analyse, prepare
 from scripts.evidence.membership import over_training
 from scripts.evidence.studies import bounds, differences, exact, runs, sample_sizes
 from scripts.evidence.summary import network_summary, provenance, rounded
@@ -57,6 +59,8 @@ def main() -> None:
     start = time.monotonic()
     store = Store(options.results, options.hours * 3600)
     plans = (Plan("cnn", "digits", "quick", 20, budget=_SHORT),) if options.quick else PLANS
+    if options.jobs > 1:
+        _ahead(plans, options)
     summary: Cell = {"networks": {}, "missed": []}
     subjects = {plan.name: _network(plan, options.data_dir, store, summary) for plan in plans}
     _studies({name: value for name, value in subjects.items() if value}, store, summary)
@@ -68,6 +72,20 @@ def main() -> None:
     print(f"{path}: {time.monotonic() - start:.0f} s")
     if options.document:
         write(json.loads(path.read_text()), options.document)
+
+
+def _ahead(plans: Sequence[Plan], options: argparse.Namespace) -> None:
+    """Compute the cells of networks side by side; what is kept is only read afterwards."""
+    tasks = [(plan, options.data_dir, options.results, options.hours * 3600) for plan in plans]
+    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
+        # Last ones first: they take the longest.
+        pool.starmap(_compute, reversed(tasks), chunksize=1)
+
+
+def _compute(plan: Plan, folder: Path, results: Path, deadline_s: float) -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    _network(plan, folder, Store(results, deadline_s), {"networks": {}, "missed": []})
 
 
 def _network(plan: Plan, folder: Path, store: Store, summary: Cell) -> Subject | None:
@@ -129,6 +147,7 @@ def _arguments() -> argparse.Namespace:
         help="folder of finished cells, outside the repository",
     )
     parser.add_argument("--hours", type=float, default=8.0, help="begin no cell after these")
+    parser.add_argument("--jobs", type=int, default=1, help="networks at a time")
     parser.add_argument("--document", type=Path, help="markdown file to write")
     return parser.parse_args()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.tables import MEASURES, Networks, best, markdown, table
 
@@ -59,7 +60,7 @@ def quality_table(networks: Networks) -> str:
     for name, network in networks.items():
         for tensor in (network["tensors"][i] for i in (0, 4, 9)):
             level = tensor["levels"][1]
-            seen = max((level["ridge"], level["decoder"]), key=lambda found: found["r2"])
+            seen = max((level[key] for key in ATTACKS), key=lambda found: found["r2"])
             rows.append([
                 name,
                 tensor["name"],
@@ -87,7 +88,7 @@ def tensor_table(network: Cell) -> str:
                 *(first if i == 0 else [""] * 4),
                 f"{level['s']:g}",
                 *(f"{level[key]:.3f}" for key in ("high", "median", "attained")),
-                *(f"{level[key]['r2']:.3f}" for key in ("ridge", "decoder")),
+                *(f"{level[key]['r2']:.3f}" for key in ATTACKS),
             ])
     heads = ["tensor", "size", "rank", "DoF", "s", "ρ, worst", "ρ, median", "floor"]
-    return markdown([*heads, "ridge R²", "decoder R²"], rows)
+    return markdown([*heads, "ridge R²", "decoder R²", "refined R²"], rows)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
-__all__ = ["Budget", "decode", "invert", "ridge", "split"]
+__all__ = ["Budget", "decode", "invert", "refine", "ridge", "split"]
 
 Floats = NDArray[np.float32]
 _BATCHES = 60
@@ -25,7 +26,8 @@ class Budget:
 
     ``rounds``, of 60 batches of 64 images, is for the first noise level and for each further one,
     which begins with the weights of the one before; ``patience`` is how many rounds without a
-    better validation error end it.
+    better validation error end it. Pictures are refined for as many iterations as are best for
+    ``checked`` of the attacker's own, or not at all.
     """
 
     ridge_images: int = 2000
@@ -34,6 +36,8 @@ class Budget:
     patience: int = 3
     inverted: int = 4
     iterations: int = 150
+    refined: tuple[int, ...] = (20, 50, 100)
+    checked: int = 100
 
 
 def split(count: int) -> tuple[slice, slice]:
@@ -172,6 +176,55 @@ def invert(
         schedule.step()
     result: Floats = image.detach().clamp(0, 1).numpy()
     return result
+
+
+def refine(
+    forward: Callable[[Tensor], Tensor],
+    seen: Floats,
+    start: Floats,
+    noise: float,
+    known: Floats,
+    iterations: Sequence[int],
+) -> list[Floats]:
+    """Descend from a first guess to the likeliest image under a Gaussian prior.
+
+    Minimises ``‖f(x) - z‖²/(2 τ²) + ‖w‖²/2`` over w, where ``x = μ + L w`` and ``L Lᵀ`` is the
+    covariance of the attacker's images, shrunk after Ledoit & Wolf: the mode of the posterior.
+
+    Args:
+        forward: From images to the tensor.
+        seen: The noisy tensor, shape (samples, ...).
+        start: First guesses, shape (samples, channels, height, width).
+        noise: Deviation τ of the noise, in units of the tensor.
+        known: The attacker's images, shape (count, channels, height, width).
+        iterations: After how many to look, ascending.
+
+    Returns:
+        The guesses, flat, at the start and after each number of iterations.
+    """
+    flat = known.reshape(len(known), -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(ledoit_wolf(flat)[0])
+    deviations = np.sqrt(np.maximum(values, 1e-12))
+    mean = torch.from_numpy(flat.mean(0)).float()
+    root = torch.from_numpy(vectors * deviations).float()
+    back = torch.from_numpy(vectors / deviations).float()
+    target, first = torch.from_numpy(seen), torch.from_numpy(start).flatten(1)
+    place = ((first - mean) @ back).requires_grad_()
+    optimiser = torch.optim.Adam([place], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(iterations))
+    found = [first.numpy()]
+    for iteration in range(max(iterations)):
+        optimiser.zero_grad()
+        # In batches, so that what is held stays small.
+        for part in torch.split(torch.arange(len(place)), 128):
+            image = (mean + place[part] @ root.T).reshape(len(part), *start.shape[1:])
+            misfit = torch.sum((forward(image) - target[part]) ** 2) / (2 * noise**2)
+            torch.autograd.backward(misfit + torch.sum(place[part] ** 2) / 2)
+        optimiser.step()
+        schedule.step()
+        if iteration + 1 in iterations:
+            found.append((mean + place @ root.T).detach().numpy())
+    return found
 
 
 def _improve(

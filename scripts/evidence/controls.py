@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scripts.evidence.attacking import attack, best_r2
 from scripts.evidence.cells import Cell, Store
 from scripts.evidence.data import Images
-from scripts.evidence.experiments import Plan, Subject, analyse, attack
+from scripts.evidence.experiments import Plan, Subject, analyse
 from scripts.evidence.networks import Chain
 from scripts.evidence.training import export
 
@@ -74,6 +75,6 @@ def controls(plan: Plan, images: Images, store: Store) -> list[Cell]:
             result["s"] = _DROWNED
         else:
             kinds = attack(subject, depth, store)["levels"][1]
-            result["attack"] = max(kinds["ridge"]["r2"], kinds["decoder"]["r2"])
+            result["attack"] = best_r2(kinds)
         found.append(result)
     return found

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import onnxprobe
-from scripts.evidence.attacks import Budget, decode, invert, ridge
+from scripts.evidence.attacks import Budget
 from scripts.evidence.cells import Cell, Store, source_digest
 from scripts.evidence.data import Images
 from scripts.evidence.networks import Chain, build
-from scripts.evidence.quality import quality, reidentified
-from scripts.evidence.training import accuracy, export, outputs, train
+from scripts.evidence.training import accuracy, export, train
 
-__all__ = ["LEVELS", "Plan", "Subject", "analyse", "attack", "measures", "prepare"]
+__all__ = ["LEVELS", "Plan", "Subject", "analyse", "decided", "measures", "prepare"]
 
 LEVELS = (0.03, 0.1, 0.3)
-_INVERTED_LEVEL = 0.1
 _HERE = Path(__file__).parent
 _PACKAGE = Path(onnxprobe.__file__).parent
-_CODE = ("attacks", "data", "experiments", "networks", "quality", "training")
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def prepare(plan: Plan, images: Images, store: Store) -> Subject:
         "architecture": plan.architecture,
         "epochs": plan.epochs,
         "seed": plan.seed,
-        **_common(images, ("data", "networks", "training")),
+        **decided(images, ("data", "networks", "training")),
     }
     weights, path = store.path(decides, ".pt"), store.path(decides, ".onnx")
 
@@ -132,7 +128,7 @@ def analyse(
         "settings": settings,
         "count": len(data),
         "package": source_digest(_PACKAGE.rglob("*.py")),
-        **_common(images, ("data", "experiments")),
+        **decided(images, ("data", "experiments")),
     }
 
     def compute() -> Cell:
@@ -174,82 +170,16 @@ def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
     }
 
 
-def attack(subject: Subject, depth: int, store: Store, images: Images | None = None) -> Cell:
-    """Attack one tensor at every noise level.
+def decided(images: Images, modules: Iterable[str]) -> Cell:
+    """Say what every cell depends on.
 
     Args:
-        subject: The network.
-        depth: Of the step whose output is released.
-        store: Keeps the cell.
-        images: What is attacked; the subject's own if not given.
+        images: The images.
+        modules: Of these scripts, by name.
 
     Returns:
-        ``levels``, each with ``ridge`` and ``decoder``, and ``gradient``.
+        As JSON can hold it.
     """
-    images = images or subject.images
-    decides = {
-        "kind": "attack",
-        "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
-        "depth": depth,
-        "levels": list(LEVELS),
-        "budget": asdict(subject.plan.budget),
-        "seed": subject.plan.seed,
-        **_common(images, _CODE),
-    }
-    return store.cell(decides, lambda: _attack(subject, depth, images))
-
-
-def _attack(subject: Subject, depth: int, images: Images) -> Cell:
-    budget, seed = subject.plan.budget, subject.plan.seed
-    known = outputs(subject.network, images.attacker, depth)
-    unknown = outputs(subject.network, images.held_out, depth)
-    rms = float(np.sqrt(np.mean(known.astype(np.float64) ** 2)))
-    noises = [s * rms for s in LEVELS]
-    rng = np.random.default_rng(seed + 1)
-    noisy = [
-        (unknown + noise * rng.standard_normal(unknown.shape)).astype(np.float32)
-        for noise in noises
-    ]
-    # The auditor's samples and the validation parts are mixed over the attacker's images.
-    order = rng.permutation(len(known))
-    known, learnt = known[order], images.attacker[order]
-    flat = [part.reshape(len(part), -1) for part in noisy]
-    by_ridge = ridge(known.reshape(len(known), -1), learnt, flat, noises, budget.ridge_images)
-    by_decoder, curves = decode(known, learnt, noisy, noises, budget, seed)
-    mean = images.attacker.mean(0)
-
-    def judge(guess: NDArray[np.float32]) -> Cell:
-        truth = images.held_out
-        guess = guess.reshape(truth.shape)
-        result: Cell = dict(quality(truth, guess, mean))
-        result["subject"] = reidentified(
-            guess, images.attacker, images.held_out_labels, images.attacker_labels
-        )
-        return result
-
-    levels: list[Cell] = [
-        {"s": s, "ridge": judge(linear), "decoder": {**judge(trained), "curve": curve}}
-        for s, linear, trained, curve in zip(LEVELS, by_ridge, by_decoder, curves, strict=True)
-    ]
-    result: Cell = {"levels": levels, "rms": rms}
-    if budget.inverted:
-        at = LEVELS.index(_INVERTED_LEVEL)
-        few = slice(0, budget.inverted)
-        guess = invert(
-            lambda image: subject.network.upto(image, depth),
-            noisy[at][few],
-            mean,
-            noises[at],
-            budget,
-        )
-        result["gradient"] = {"s": _INVERTED_LEVEL, **quality(images.held_out[few], guess, mean)}
-        ridge_wins = levels[at]["ridge"]["r2"] > levels[at]["decoder"]["r2"]
-        best = (by_ridge if ridge_wins else by_decoder)[at].reshape(images.held_out.shape)[few]
-        result["gradient"]["best_r2"] = quality(images.held_out[few], best, mean)["r2"]
-    return result
-
-
-def _common(images: Images, modules: Iterable[str]) -> Cell:
     return {
         "images": images.digest,
         "torch": str(torch.__version__),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.statistics import spearman
 from scripts.evidence.tables import markdown
@@ -22,7 +23,7 @@ __all__ = [
     "variation",
 ]
 
-_KINDS = ("ridge", "decoder", "gradient")
+_KINDS = (*ATTACKS, "gradient")
 
 
 def bounds_section(found: Sequence[Cell]) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scripts.evidence.attacking import ATTACKS, attack, best_r2
 from scripts.evidence.cells import Cell, Store
 from scripts.evidence.data import Images, gaussian_twin
-from scripts.evidence.experiments import LEVELS, Subject, analyse, attack, prepare
+from scripts.evidence.experiments import LEVELS, Subject, analyse, prepare
 from scripts.evidence.training import outputs
 
 __all__ = ["bounds", "differences", "exact", "known_bounds", "runs", "sample_sizes"]
@@ -43,7 +44,7 @@ def bounds(subject: Subject, store: Store) -> Cell:
         known = _known(subject, depth, twin, store)
         levels = zip(measured[name]["levels"], found["levels"], known, strict=True)
         for said, seen, true in levels:
-            attacks = {kind: seen[kind] for kind in ("ridge", "decoder")}
+            attacks = {kind: seen[kind] for kind in ATTACKS}
             gradient = found.get("gradient", {})
             if gradient.get("s") == said["s"]:
                 attacks["gradient"] = gradient
@@ -211,6 +212,6 @@ def runs(subject: Subject, store: Store, seeds: int = 3) -> Cell:
                 "rank": said["rank"],
                 "dof": said["dof"],
                 **{key: said["levels"][1][key] for key in ("high", "attained")},
-                "attack": max(kinds["ridge"]["r2"], kinds["decoder"]["r2"]),
+                "attack": best_r2(kinds),
             })
     return {"name": subject.plan.name, "rows": rows}

@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.experiments import Subject
 
@@ -32,7 +33,7 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell]) -> C
             "depth": depth,
             **{key: value for key, value in said.items() if key != "levels"},
             "levels": [
-                {**predicted, **{key: seen[key] for key in ("ridge", "decoder")}}
+                {**predicted, **{key: seen[key] for key in ATTACKS}}
                 for predicted, seen in zip(said["levels"], found["levels"], strict=True)
             ],
             **({"gradient": found["gradient"]} if "gradient" in found else {}),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.statistics import (
     Interval,
@@ -65,7 +66,7 @@ def scored(networks: Networks) -> Networks:
     return held_out or networks
 
 
-def attack(level: Cell, *, kinds: Sequence[str] = ("ridge", "decoder")) -> float:
+def attack(level: Cell, *, kinds: Sequence[str] = ATTACKS) -> float:
     """Return the best R² of the kinds of attack; guessing the mean is always possible."""
     found: list[float] = [level[kind]["r2"] for kind in kinds]
     return max(0.0, *found)
