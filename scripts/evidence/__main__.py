@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from scripts.evidence.attacking import attack
 from scripts.evidence.attacks import Budget
 from scripts.evidence.cells import Cell, OutOfTimeError, Store
 from scripts.evidence.controls import controls
-from scripts.evidence.data import load, present
 from scripts.evidence.document import render, write
-from scripts.evidence.experiments import Plan, Subject, analyse, prepare
+from scripts.evidence.experiments import Plan, Subject
+from scripts.evidence.further import few_directions, halves, unbiased
 from scripts.evidence.membership import over_training
-from scripts.evidence.studies import bounds, differences, exact, runs, sample_sizes
-from scripts.evidence.summary import network_summary, provenance, rounded
+from scripts.evidence.running import add_network, be_repeatable, compute_ahead
+from scripts.evidence.studies import bounds, differences, runs, sample_sizes
+from scripts.evidence.summary import provenance, rounded
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,26 +40,31 @@ _STUDIES = {
     "bounds": ("digits-cnn", "mnist-mlp"),
     "controls": ("digits-cnn",),
     "differences": ("digits-cnn", "mnist-mlp"),
+    "halves": ("digits-cnn",),
     "samples": ("digits-cnn", "mnist-mlp"),
     "runs": ("digits-cnn",),
+    "directions": ("digits-cnn",),
+    "unbiased": ("digits-cnn", "mnist-cnn", "faces-cnn", "cifar-vgg"),
     "membership": ("digits-cnn",),
 }
-_LONG = ("bounds", "differences", "samples", "runs", "membership")
+_LONG = ("bounds", "differences", "samples", "runs", "membership", "directions", "halves")
 _SHORT = Budget(rounds=(5, 2), inverted=2, iterations=60)
 
 
 def main() -> None:
     """Run what the command line asks for."""
     options = _arguments()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    be_repeatable()
     start = time.monotonic()
     store = Store(options.results, options.hours * 3600)
     plans = (Plan("cnn", "digits", "quick", 20, budget=_SHORT),) if options.quick else PLANS
     if options.jobs > 1:
-        _ahead(plans, options)
+        # Those that take longest come last, and begin first.
+        compute_ahead(
+            plans[::-1], options.data_dir, options.results, options.hours * 3600, options.jobs
+        )
     summary: Cell = {"networks": {}, "missed": []}
-    subjects = {plan.name: _network(plan, options.data_dir, store, summary) for plan in plans}
+    subjects = {plan.name: add_network(plan, options.data_dir, store, summary) for plan in plans}
     _studies({name: value for name, value in subjects.items() if value}, store, summary)
     summary["provenance"] = provenance(quick=options.quick, elapsed_s=store.spent_s)
     path = options.results / ("quick.json" if options.quick else "summary.json")
@@ -74,51 +76,17 @@ def main() -> None:
         write(json.loads(path.read_text()), options.document)
 
 
-def _ahead(plans: Sequence[Plan], options: argparse.Namespace) -> None:
-    """Compute the cells of networks side by side; what is kept is only read afterwards."""
-    tasks = [(plan, options.data_dir, options.results, options.hours * 3600) for plan in plans]
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        # Last ones first: they take the longest.
-        pool.starmap(_compute, reversed(tasks), chunksize=1)
-
-
-def _compute(plan: Plan, folder: Path, results: Path, deadline_s: float) -> None:
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    _network(plan, folder, Store(results, deadline_s), {"networks": {}, "missed": []})
-
-
-def _network(plan: Plan, folder: Path, store: Store, summary: Cell) -> Subject | None:
-    """Add a network to the summary, if its images are there and the time suffices."""
-    if not present(plan.data, folder):
-        summary["missed"].append(f"{plan.name}: its images are not there")
-        return None
-    begin = time.monotonic()
-    images = load(plan.data, folder)
-    try:
-        subject = prepare(plan, images, store)
-        measured = analyse(subject, store)["tensors"]
-        derived = exact(subject, store)
-        attacked = [attack(subject, depth, store) for depth in range(len(subject.network.names))]
-    except OutOfTimeError as error:
-        summary["missed"].append(f"{plan.name}: {error}")
-        return None
-    summary["networks"][plan.name] = {
-        **network_summary(subject, measured, attacked),
-        "exact": derived,
-    }
-    print(f"{plan.name}: {time.monotonic() - begin:.0f} s", flush=True)
-    return subject
-
-
 def _studies(subjects: dict[str, Subject], store: Store, summary: Cell) -> None:
     """Add what is asked beyond the networks, in the order in which it matters."""
     makers: dict[str, Callable[[Subject], Cell | list[Cell]]] = {
         "bounds": lambda subject: bounds(subject, store),
         "controls": lambda subject: controls(subject.plan, subject.images, store),
         "differences": lambda subject: differences(subject, store),
+        "halves": lambda _: halves(store),
         "samples": lambda subject: sample_sizes(subject, store),
         "runs": lambda subject: runs(subject, store),
+        "directions": lambda subject: few_directions(subject, store),
+        "unbiased": lambda subject: unbiased(subject, store),
         "membership": lambda subject: over_training(
             replace(subject.plan, architecture="mlp"), subject.images, store
         ),

@@ -103,6 +103,8 @@ def analyse(
     subject: Subject,
     store: Store,
     images: Images | None = None,
+    *,
+    blind: bool = False,
     **options: Any,  # noqa: ANN401 (the package's own, which it checks)
 ) -> Cell:
     """Measure a network with onnxprobe alone.
@@ -111,6 +113,7 @@ def analyse(
         subject: The network.
         store: Keeps the cell.
         images: Whose attacker's part is the auditor's sample; the subject's own if not given.
+        blind: Whether the package gets no data at all, and draws its own.
         options: Further options of `onnxprobe.analyze`.
 
     Returns:
@@ -120,13 +123,13 @@ def analyse(
     plan = subject.plan
     # The auditor knows what the attacker knows, and none of the images that are attacked.
     every = max(1, len(images.attacker) // plan.data_limit)
-    data = images.attacker[::every][: plan.data_limit]
+    data = None if blind else images.attacker[::every][: plan.data_limit]
     settings: Cell = {"samples": plan.samples, "noise": list(LEVELS), "seed": 0, **options}
     decides = {
         "kind": "analyse",
         "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
         "settings": settings,
-        "count": len(data),
+        "count": 0 if data is None else len(data),
         "package": source_digest(_PACKAGE.rglob("*.py")),
         **decided(images, ("data", "experiments")),
     }
@@ -153,6 +156,7 @@ def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
             "median": median.high if median else None,
             "attained": release.attained,
             "recoverable_dof": release.recoverable_dof.max if release.recoverable_dof else None,
+            "bits": release.bits.max if release.bits else None,
             "dfil": release.dfil.max if release.dfil else None,
             "unbiased_mse": release.unbiased_mse,
             "van_trees_mse": release.van_trees_mse,
@@ -166,6 +170,7 @@ def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
         if jacobian and jacobian.effective_rank
         else None,
         "dof": dof.value if dof else None,
+        "dof_status": str(dof.status) if dof else None,
         "levels": levels,
     }
 

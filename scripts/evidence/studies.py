@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,11 @@ from scripts.evidence.data import Images, gaussian_twin
 from scripts.evidence.experiments import LEVELS, Subject, analyse, prepare
 from scripts.evidence.training import outputs
 
-__all__ = ["bounds", "differences", "exact", "known_bounds", "runs", "sample_sizes"]
+__all__ = ["bounds", "compared", "differences", "exact", "known_bounds", "runs", "sample_sizes"]
 
 _STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 _JACOBIANS = 64
+_OTHERS = ("recoverable_dof", "bits", "dfil", "van_trees_mse")
 _SIZES = (50, 100, 200, 400, 800, 1500)
 
 
@@ -122,19 +124,42 @@ def differences(subject: Subject, store: Store) -> Cell:
     Returns:
         By step, how far rank, effective rank and ρ are off over the tensors.
     """
-    exact = analyse(subject, store, jacobian="jvp")["tensors"]
+
+    def analysed(**options: Any) -> Cell:  # noqa: ANN401 (the package's own)
+        found: Cell = analyse(subject, store, **options)["tensors"]
+        return found
+
+    return {"name": subject.plan.name, "rows": compared(analysed)}
+
+
+def compared(analysed: Callable[..., Cell]) -> list[Cell]:
+    """Compare finite differences with exact derivatives, step by step.
+
+    Args:
+        analysed: Measures a network with options of `onnxprobe.analyze`; by tensor.
+
+    Returns:
+        By step, how far rank, effective rank and ρ are off at most over the tensors, and the
+        median relative error of the others.
+    """
+    exact = analysed(jacobian="jvp")
     rows = []
     for step in ("auto", *_STEPS):
-        seen = analyse(subject, store, jacobian="fd", step=step)["tensors"]
+        seen = analysed(jacobian="fd", step=step)
         ranks, effective, shares = [], [], []
+        others: dict[str, list[float]] = {key: [] for key in _OTHERS}
         for name, truth in exact.items():
-            guess = seen[name]
+            guess = seen.get(name, {"rank": None})
             if guess["rank"] is None or not guess["levels"]:
                 continue
             ranks.append(abs(guess["rank"] - truth["rank"]))
             effective.append(abs(guess["effective_rank"] / truth["effective_rank"] - 1))
             pairs = zip(guess["levels"], truth["levels"], strict=True)
-            shares += [a["high"] - b["high"] for a, b in pairs]
+            for a, b in pairs:
+                shares.append(a["high"] - b["high"])
+                for key, errors in others.items():
+                    if a[key] is not None and b[key]:
+                        errors.append(abs(a[key] / b[key] - 1))
         rows.append({
             "step": step,
             "tensors": len(ranks),
@@ -143,8 +168,9 @@ def differences(subject: Subject, store: Store) -> Cell:
             "effective_rank_error": float(max(effective, default=np.nan)),
             "share_above": float(max(shares, default=np.nan)),
             "share_below": float(-min(shares, default=np.nan)),
+            **{key: float(np.median(errors)) if errors else None for key, errors in others.items()},
         })
-    return {"name": subject.plan.name, "rows": rows}
+    return rows
 
 
 def sample_sizes(subject: Subject, store: Store) -> Cell:
@@ -167,7 +193,7 @@ def sample_sizes(subject: Subject, store: Store) -> Cell:
                 "samples": size,
                 "tensors": {
                     name: {
-                        "dof": seen[name]["dof"],
+                        **{key: seen[name][key] for key in ("dof", "dof_status")},
                         **{key: seen[name]["levels"][1][key] for key in ("high", "attained")},
                     }
                     for name in names

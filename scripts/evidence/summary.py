@@ -14,27 +14,34 @@ from scripts.evidence.experiments import Subject
 __all__ = ["network_summary", "provenance", "rounded"]
 
 
-def network_summary(subject: Subject, measured: Cell, attacked: list[Cell]) -> Cell:
+def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], beside: Cell) -> Cell:
     """Put measures and attacks of a network side by side.
 
     Args:
         subject: The network.
         measured: Measures by tensor.
         attacked: Attacks by depth.
+        beside: By tensor, measures under other priors, and naive ones.
 
     Returns:
         As JSON can hold it.
     """
     tensors = []
     for depth, (name, found) in enumerate(zip(subject.network.names, attacked, strict=True)):
-        said = measured[name]
+        said, other = measured[name], beside[name]
+        levels = zip(said["levels"], found["levels"], strict=True)
         tensors.append({
             "name": name,
             "depth": depth,
             **{key: value for key, value in said.items() if key != "levels"},
+            "naive_rank": other["naive_rank"],
             "levels": [
-                {**predicted, **{key: seen[key] for key in ATTACKS}}
-                for predicted, seen in zip(said["levels"], found["levels"], strict=True)
+                {
+                    **predicted,
+                    **{kind: other[kind][place] for kind in ("blind", "isotropic")},
+                    **{key: seen[key] for key in ATTACKS},
+                }
+                for place, (predicted, seen) in enumerate(levels)
             ],
             **({"gradient": found["gradient"]} if "gradient" in found else {}),
         })
