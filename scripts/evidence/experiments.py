@@ -102,7 +102,7 @@ def fresh(architecture: str, images: Images) -> Chain:
 def analyse(
     subject: Subject,
     store: Store,
-    images: Images | None = None,
+    others: Images | None = None,
     *,
     blind: bool = False,
     **options: Any,  # noqa: ANN401 (the package's own, which it checks)
@@ -112,14 +112,14 @@ def analyse(
     Args:
         subject: The network.
         store: Keeps the cell.
-        images: Whose attacker's part is the auditor's sample; the subject's own if not given.
+        others: Whose attacker's part is the auditor's sample; the subject's own if not given.
         blind: Whether the package gets no data at all, and draws its own.
         options: Further options of `onnxprobe.analyze`.
 
     Returns:
         By tensor, what `measures` says.
     """
-    images = images or subject.images
+    images = others or subject.images
     plan = subject.plan
     # The auditor knows what the attacker knows, and none of the images that are attacked.
     every = max(1, len(images.attacker) // plan.data_limit)
