@@ -102,7 +102,7 @@ def report(*tensors: TensorRecord, **changes: Any) -> Report:
         ),
         data=DataRecord(synthetic=False, samples=500, digest="cd" * 32, jacobian_samples=[0, 250]),
         source=SourceRecord(names=["image"], size=64, chosen="the float input"),
-        prior=PriorRecord(kind="data", variance=0.1, directions=64, share=1.0),
+        prior=PriorRecord(kind="data", variance=0.1, directions=64, share=1.0, held_out_share=0.95),
         execution=ExecutionRecord(
             provider="CPUExecutionProvider",
             provider_reason="chosen by --device cpu",

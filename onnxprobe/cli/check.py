@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxprobe.cli.options import analysis_options
+from onnxprobe.cli.options import analysis_given, analysis_options
 from onnxprobe.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ def check(models: tuple[Path, ...], **options: Any) -> int:  # noqa: ANN401 (val
 
     if bool(models) == (options["report"] is not None):
         raise DataError("give a MODEL or a --report, one of them")
+    if options["report"] is not None and (idle := analysis_given()):
+        raise DataError(f"a --report is judged as it is; {idle} would change nothing")
+    if options["formats"] and not options["outputs"]:
+        raise DataError("--format says how an -o is written; give one")
     if len(models) > 1 and options["outputs"]:
         raise DataError(f"one file cannot hold the verdicts on {len(models)} models: check each")
     read = [options["report"], options["baseline"], Path(options["policy"])]
@@ -97,7 +101,8 @@ def _check(
         renderers = verdict_formats(options["outputs"], options["formats"])
         files = [stack.enter_context(AtomicFile(path)) for path in options["outputs"]]
         report, conclusion = _reported(model, options, file.policy)
-        judgement = judge(report, file, datetime.now(UTC).date(), baseline)
+        today = datetime.now(UTC).date()
+        judgement = judge(report, file, today, baseline, measured=conclusion is not None)
         failures = commit((judgement, report), renderers, files)
         if not quiet:
             failures += show(lambda console: print_judgement(judgement, console, verbose=verbose))

@@ -169,7 +169,10 @@ def _configuration(options: dict[str, Any], policy: Policy | None = None) -> Con
     from onnxprobe.analysis.configuration import DEFAULT_NOISE, DEFAULT_TARGETS
     from onnxprobe.policy.questions import same_noise
 
-    levels = options["noise"] or DEFAULT_NOISE
+    levels: list[str] = []
+    for given in options["noise"] or DEFAULT_NOISE:
+        if not any(same_noise(given, level) for level in levels):
+            levels.append(given)
     noise = policy.noise if policy else ()
     targets = policy.targets if policy else ()
     together = dict.fromkeys([*options["together"], *(policy.together if policy else ())])

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from onnxprobe.cli import values
 from onnxprobe.cli.limits import limits
 
-__all__ = ["analysis_options", "further_options"]
+__all__ = ["analysis_given", "analysis_options", "further_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,6 +27,23 @@ def analysis_options(command: Command) -> Command:
         The same with the options.
     """
     return _with(_OPTIONS, command)
+
+
+def analysis_given() -> str:
+    """Tell which options of an analysis the running command was given.
+
+    Returns:
+        The first of them as it is written; empty if none was.
+    """
+    context = click.get_current_context()
+    known = {each.name for each in analysis_options(click.Command("any")).params}
+    given = (
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in known
+        and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
+    )
+    return next(given, "")
 
 
 def further_options(command: Command) -> Command:

@@ -1,4 +1,4 @@
-"""``onnxprobe schema``: what the JSON report looks like."""
+"""``onnxprobe schema``: what reports, verdicts and policies look like."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ __all__ = ["schema"]
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON Schema of the report."""
+@click.argument("kind", type=click.Choice(["report", "verdict", "policy"]), default="report")
+def schema(kind: str) -> None:
+    """Print the JSON Schema of the report, of the verdict of a check, or of a policy.
+
+    A policy is TOML; its schema is of what TOML says.
+    """
+    from onnxprobe.policy import Judgement
+    from onnxprobe.policy.schema import policy_schema
     from onnxprobe.record import Report
 
-    click.echo(json.dumps(Report.model_json_schema(), indent=1))
+    if kind == "policy":
+        found = policy_schema()
+    else:
+        found = (Report if kind == "report" else Judgement).model_json_schema()
+    click.echo(json.dumps(found, indent=1))

@@ -61,6 +61,9 @@ def split(model: Path, **options: Any) -> int:  # noqa: ANN401 (validated below)
     if options["cut"] is not None:
         if options["output"] is None:
             raise DataError("--at writes two files: name a folder for them with -o")
+        limits = ("max_recoverable", "max_bytes", "max_macs")
+        if any(options[name] is not None for name in limits):
+            raise DataError("limits choose among cuts; --at names one")
         _write(model, options)
         return 0
     return _list(model, options)

@@ -95,8 +95,11 @@ def _count(node: NodeProto, operator: str, read: Sequence[_Shape], given: _Shape
         return None if not factor or given is None else prod(given) * factor[-1]
     if operator == "Gemm":
         factor = _at(read, 0)
-        if factor is None or given is None or len(factor) != 2:
+        if factor is None or given is None or len(factor) not in {1, 2}:
             return None
+        if len(factor) == 1:
+            # One sample of an input, whose batch axis does not count.
+            return prod(given) * factor[0]
         turned = any(each.name == "transA" and each.i for each in node.attribute)
         return prod(given) * factor[0 if turned else 1]
     if operator in _RECURRENT:

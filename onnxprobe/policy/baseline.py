@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from onnxprobe.policy.selecting import released_together
 from onnxprobe.policy.verdict import Finding
 from onnxprobe.record import Report, TensorRecord
 
-__all__ = ["Baseline", "differing_options"]
+__all__ = ["Baseline", "differing_data", "differing_options"]
 
 # A measure that moves by less between two analyses has not become worse.
 _STEADY = 1e-3
@@ -57,7 +58,7 @@ class Baseline:
             The baseline; it excuses nothing if it was measured otherwise.
         """
         pairs = {pair.one.name: pair.other for pair in align(report, older)}
-        told = [*_differing_data(older, report), *differing_options(older, report)]
+        told = [*differing_data(older, report), *differing_options(older, report)]
         return cls(older, pairs, "; ".join(told))
 
     def compare(self, finding: Finding, rule: Rule) -> None:
@@ -78,15 +79,17 @@ class Baseline:
             finding.target or "",
             finding.bound,
         )
-        before = _failing(MEASURES[finding.measure].read(question), finding)
-        now = _failing(Reading(finding.low, finding.high), finding)
-        if before is None or now is None:
+        before = MEASURES[finding.measure].read(question)
+        now = Reading(finding.low, finding.high)
+        is_above = finding.bound == "max"
+        certain = before.low if is_above else before.high
+        if certain is None or (certain <= finding.limit if is_above else certain >= finding.limit):
             return
-        margin = _STEADY * abs(before)
-        is_below = finding.bound == "max"
-        finding.known = now <= before + margin if is_below else now >= before - margin
+        finding.known = (
+            _no_worse(now, before) if is_above else _no_worse(_turned(now), _turned(before))
+        )
         if not finding.known:
-            finding.reason = f"the baseline had {before:.4g}"
+            finding.reason = f"the baseline had {_said(before)}"
 
     def _older(self, rule: Rule, name: str) -> TensorRecord | None:
         """Find what the baseline says of a tensor, or of a joint release."""
@@ -96,20 +99,51 @@ class Baseline:
         return None if isinstance(found, str) else found
 
 
-def _failing(reading: Reading, finding: Finding) -> float | None:
-    """Return the end that breaks a limit; ``None`` if neither does."""
-    if finding.bound == "max":
-        end = reading.low
-        return end if end is not None and end > finding.limit else None
-    end = reading.high
-    return end if end is not None and end < finding.limit else None
+def _no_worse(now: Reading, before: Reading) -> bool:
+    """Whether neither end is higher; what is known of less closely may be higher."""
+    ends = ((now.low, before.low), (now.high, before.high))
+    infinite = math.inf
+    pairs = [
+        (infinite if one is None else one, infinite if other is None else other)
+        for one, other in ends
+    ]
+    return all(one <= other + _STEADY * abs(other) for one, other in pairs if other < infinite)
 
 
-def _differing_data(one: Report, other: Report) -> Iterator[str]:
+def _turned(reading: Reading) -> Reading:
+    """Turn an interval around zero, so that lower is higher."""
+    low, high = reading.low, reading.high
+    return Reading(None if high is None else -high, None if low is None else -low)
+
+
+def _said(reading: Reading) -> str:
+    low, high = reading.low, reading.high
+    if low is None or high is None:
+        return f"at least {low:.4g}" if low is not None else f"at most {high:.4g}"
+    return f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
+
+
+def differing_data(one: Report, other: Report) -> Iterator[str]:
+    """Tell which samples of two reports are not the same.
+
+    Args:
+        one: A report.
+        other: A later one.
+
+    Yields:
+        A sentence about the first, without a full stop, for each.
+    """
     if one.data.digest != other.data.digest or one.data.synthetic != other.data.synthetic:
         yield "it had other samples"
     elif one.data.digest is None and not one.data.synthetic:
         yield "its samples are not known to be the same"
+    if _cohorts(one) != _cohorts(other):
+        yield "it had other members or non-members"
+
+
+def _cohorts(report: Report) -> tuple[str | None, str | None] | None:
+    cohorts = report.membership
+    return None if cohorts is None else (cohorts.members_digest, cohorts.non_members_digest)
 
 
 def differing_options(one: Report, other: Report) -> Iterator[str]:

@@ -31,7 +31,12 @@ __all__ = ["judge", "report_digest"]
 
 
 def judge(
-    report: Report, file: PolicyFile, today: date, baseline: Report | None = None
+    report: Report,
+    file: PolicyFile,
+    today: date,
+    baseline: Report | None = None,
+    *,
+    measured: bool = False,
 ) -> Judgement:
     """Hold a report against a policy.
 
@@ -41,6 +46,7 @@ def judge(
         today: Decides which waivers are over.
         baseline: An older report, measured in the same way; what broke a rule there, and no less,
             is a warning.
+        measured: Whether the model was analysed for this, and not read of in a report.
 
     Returns:
         The verdict on every rule, and on all.
@@ -60,6 +66,11 @@ def judge(
     before = Baseline.of(baseline, report) if baseline else None
     if before is not None and before.excuse:
         notes.append(f"the baseline excuses nothing: {before.excuse}")
+    if wrt := report.run.configuration.get("wrt"):
+        notes.append(
+            f"figures are with respect to {wrt!r}, as --wrt asked, and say nothing of what comes "
+            "before it"
+        )
     results = []
     for number, rule in enumerate(policy.rules):
         try:
@@ -95,6 +106,7 @@ def judge(
         report=report_digest(report),
         baseline=report_digest(baseline) if baseline else None,
         day=today,
+        measured=measured,
         complete=is_complete,
         rules=results,
         notes=notes,

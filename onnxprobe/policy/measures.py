@@ -104,7 +104,7 @@ def _dof(name: str) -> Reader:
         if dof is None or dof.status in {"non-finite", "not repeatable"}:
             return Reading(None, None, "its values are random or not finite")
         value: float | None = getattr(dof, name)
-        if value is None and dof.status == "constant":
+        if dof.status == "constant":
             return _still(question)
         if value is None:
             return exactly(None)
@@ -151,11 +151,9 @@ def _unfounded(report: Report) -> str:
     if prior.kind == "isotropic":
         return "an isotropic prior understates what is recoverable: give --data"
     held = prior.held_out_share
-    if prior.kind == "data" and held is not None and held < _LEAST_HELD_OUT:
-        return (
-            f"the samples are too few to know what inputs look like (they span {100 * held:.0f} % "
-            "of those held out): give more --data"
-        )
+    if prior.kind == "data" and (held is None or held < _LEAST_HELD_OUT):
+        why = "fewer than 8 differ" if held is None else f"they span {held:.0%} of those held out"
+        return f"the samples are too few to know what inputs look like ({why}): give more --data"
     if prior.range_assumed:
         return (
             "the range of the pixels was assumed: give --data, or say it with --scale, --mean and "
@@ -238,6 +236,8 @@ def _error_bound(name: str, *, of_prior: bool) -> _ReleaseReader:
         unfounded = _unfounded(question.report) if of_prior and question.is_judged else ""
         # Who knows too little beforehand expects larger errors than there are.
         low = None if unfounded else value
+        if unfounded and question.side == "max":
+            high = None
         label: Label | None = "estimated bound" if of_prior and not _is_linear(question) else None
         return Reading(low, high, unfounded or _MORE_DIRECTIONS, label)
 
@@ -268,6 +268,11 @@ def _needed_noise(question: Question, _: JacobianRecord) -> Reading:
             None, None, f"the report has no noise for a share of {target:g}: --target adds it"
         )
     (value,) = found
+    tried = any(each.attained is not None for each in question.tensor.release)
+    if question.is_judged and not tried:
+        return _founded(
+            question, value if _is_complete(question) else None, None, _NOT_RECONSTRUCTED
+        )
     if value is None:
         return Reading(None, None, "no noise can be said to be enough: --directions all may tell")
     if _unfounded(question.report) and question.is_judged:

@@ -193,6 +193,8 @@ def released_together(report: Report, names: Sequence[str]) -> TensorRecord | st
             return f"{name} was not analysed"
         if reason := silence(Question(report, records[name])):
             return f"{name}: {reason}"
+    if len(names) == 1:
+        return records[names[0]]
     for joint in report.together:
         if set(joint.tensors) == set(names):
             return joint.record

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from onnxprobe.policy.alignment import align
+from onnxprobe.policy.baseline import differing_data, differing_options
 from onnxprobe.policy.measures import MEASURES
 from onnxprobe.policy.questions import Question
 from onnxprobe.record import Report
@@ -45,6 +46,7 @@ class Trajectory(Record):
     checkpoints: list[str]
     series: list[Series]
     lost: list[str] = Field(description="Tensors that not every checkpoint has.")
+    notes: list[str] = Field(description="Why figures may differ beside the training.")
 
 
 def follow(reports: Sequence[Report]) -> Trajectory:
@@ -89,7 +91,14 @@ def follow(reports: Sequence[Report]) -> Trajectory:
                     mcr=_largest_change(values),
                 )
             )
-    return Trajectory(checkpoints=[each.model.name for each in reports], series=series, lost=lost)
+    notes = [
+        f"{name}: {note}"
+        for name, report in zip([each.model.name for each in others], others, strict=True)
+        for note in (*differing_data(report, first), *differing_options(first, report))
+    ]
+    return Trajectory(
+        checkpoints=[each.model.name for each in reports], series=series, lost=lost, notes=notes
+    )
 
 
 def _variation(values: Sequence[float | None]) -> float | None:

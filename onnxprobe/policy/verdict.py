@@ -95,6 +95,9 @@ class Judgement(Record):
         None, description="sha256 of the report that excuses what it broke as well."
     )
     day: date = Field(description="On which waivers were looked at, in UTC.")
+    measured: bool = Field(
+        description="Whether the model was analysed for this verdict; else a report was believed."
+    )
     complete: bool = Field(description="Whether the analysis was complete.")
     rules: list[RuleResult]
     notes: list[str] = Field(description="Waivers that are over or match nothing, and the like.")

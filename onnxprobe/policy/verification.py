@@ -113,6 +113,7 @@ def _statements(claimed: Report, found: Report) -> list[str]:
     """Compare what is no figure, and decides what figures mean."""
     problems = []
     for what, one, other in (
+        ("inputs", claimed.model.inputs, found.model.inputs),
         ("outputs", claimed.model.outputs, found.model.outputs),
         ("graph", claimed.graph, found.graph),
         ("source", _source(claimed), _source(found)),
@@ -191,7 +192,16 @@ def _surroundings(claimed: Report, found: Report) -> list[str]:
     dumps = []
     for report in (claimed, found):
         dump = report.model_dump(
-            mode="json", include={"data", "source", "prior", "coverage", "figures", "membership"}
+            mode="json",
+            include={
+                "data",
+                "source",
+                "prior",
+                "coverage",
+                "figures",
+                "membership",
+                "self_check",
+            },
         )
         for kind in ("skipped", "failed"):
             dump["coverage"][kind].sort(key=lambda each: str(each["name"]))

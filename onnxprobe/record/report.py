@@ -74,7 +74,7 @@ class Report(Record):
             DataError: If the file cannot be read, or is no report of this schema.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            report = cls.model_validate_json(path.read_bytes())
         except OSError as error:
             raise DataError(f"the report {path} cannot be read: {error.strerror}") from error
         except ValidationError as error:
@@ -84,11 +84,27 @@ class Report(Record):
                 f"{path} is no report of schema {SCHEMA_VERSION}: {first['msg']} at {where}"
             ) from error
 
+        if len(report.tensors) != report.coverage.analysed:
+            raise DataError(
+                f"{path} holds {len(report.tensors)} tensors and says that "
+                f"{report.coverage.analysed} were analysed: something was taken away or added"
+            )
+        return report
+
+    @property
+    def releases(self) -> list[TensorRecord]:
+        """All tensors, then all joint releases under the names of their tensors."""
+        joint = [
+            each.record.model_copy(update={"name": each.label, "op_type": "together"})
+            for each in self.together
+        ]
+        return [*self.tensors, *joint]
+
     def to_rows(self) -> list[Row]:
-        """Flatten the analysed tensors, one row each, as a data frame takes them.
+        """Flatten what was analysed, one row each, as a data frame takes them.
 
         Returns:
-            Rows with the same keys, in the order of the graph. Measures over samples with Jacobians
-            are medians unless their name says otherwise.
+            Rows with the same keys, tensors in the order of the graph, then joint releases.
+            Measures over samples with Jacobians are medians unless their name says otherwise.
         """
-        return [tensor_row(tensor) for tensor in self.tensors]
+        return [tensor_row(tensor) for tensor in self.releases]

@@ -264,3 +264,8 @@ class JointRecord(Record):
         description="Figures of all of them side by side, each in units of its own RMS: one "
         "release, with one Jacobian and one reconstruction."
     )
+
+    @property
+    def label(self) -> str:
+        """The names of its tensors."""
+        return " + ".join(self.tensors)

@@ -86,6 +86,8 @@ def print_trajectory(trajectory: Trajectory, console: Console) -> None:
     _say(console, "CV: standard deviation over mean. MCR: largest relative change of one step.")
     if trajectory.lost:
         _say(console, f"Not in every checkpoint: {', '.join(trajectory.lost[:10])}")
+    for note in trajectory.notes:
+        _say(console, f"Note: {note}")
 
 
 def print_verification(

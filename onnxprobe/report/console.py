@@ -117,7 +117,7 @@ def _table(
     if not only:
         table.add_column("status")
     marked = len(_methods(report)) > 1
-    for tensor in report.tensors:
+    for tensor in report.releases:
         full = not console.is_terminal
         cells = list(_cells(tensor, shown, wide=wide, full=full, marked=marked))
         if only:

@@ -50,7 +50,8 @@ def print_split(split: Split, console: Console, *, verbose: bool = False) -> Non
         "recoverable: share of the input's variance that an attacker recovers at most; bound: "
         "error of any attacker at least, per prior variance.",
     )
-    for reason in dict.fromkeys(cut.reason for cut in shown if cut.reason):
+    reasons = (cut.reason for cut in shown or split.cuts if cut.reason)
+    for reason in dict.fromkeys(reasons):
         _say(console, f"Note: {reason}", "yellow")
     if split.more:
         _say(console, "There are more cuts than were looked at.", "yellow")

@@ -19,6 +19,14 @@ __all__ = ["MAX_RESULTS", "render_sarif"]
 
 # GitHub reads no more results of a run, and shows no more places of a result.
 MAX_RESULTS = 5000
+_INCOMPLETE: dict[str, Any] = {
+    "id": "incomplete",
+    "name": "the analysis is complete",
+    "shortDescription": {"text": "the analysis is complete"},
+    "fullDescription": {"text": "What was not measured passes no rule."},
+    "help": {"text": "What was not measured passes no rule."},
+    "defaultConfiguration": {"level": "warning"},
+}
 MAX_PLACES = 100
 _NAME, _SENTENCE = 200, 1000
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -44,19 +52,33 @@ def render_sarif(judgement: Judgement, report: Report) -> bytes:
         for group in _groups(rule, report)
     ]
     groups.sort(key=lambda each: _ORDER.index(each[2][0].verdict))
-    shown = groups[:MAX_RESULTS]
+    # One is for an analysis that is not complete.
+    shown = groups[: MAX_RESULTS - 1]
     notes = [printable(note) for note in judgement.notes]
     if len(groups) > len(shown):
         notes.append(
             f"{len(groups) - len(shown)} further results are left out, none worse than those here"
         )
     location = _location(report)
+    results = [_result(*each, location, judgement) for each in shown]
+    rules = [_rule(number, rule) for number, rule in enumerate(judgement.rules)]
+    if not judgement.complete:
+        # Rules that pass have no results, and this must be seen.
+        rules.append(_INCOMPLETE)
+        results.append({
+            "ruleId": _INCOMPLETE["id"],
+            "ruleIndex": len(rules) - 1,
+            "level": "warning",
+            "message": {"text": "The analysis was not complete, so nothing passes."},
+            "locations": [{"physicalLocation": location}],
+            **({"baselineState": "new"} if judgement.baseline is not None else {}),
+        })
     run = {
         "tool": {
             "driver": {
                 "name": "onnxprobe",
                 "version": __version__,
-                "rules": [_rule(number, rule) for number, rule in enumerate(judgement.rules)],
+                "rules": rules,
             }
         },
         "artifacts": [
@@ -77,7 +99,7 @@ def render_sarif(judgement: Judgement, report: Report) -> bytes:
                 ],
             }
         ],
-        "results": [_result(*each, location, judgement) for each in shown],
+        "results": results,
         "columnKind": "unicodeCodePoints",
         "properties": {
             "verdict": judgement.verdict,
@@ -109,8 +131,9 @@ def _rule(number: int, rule: RuleResult) -> dict[str, Any]:
         "defaultConfiguration": {"level": rule.severity},
         "properties": {"verdict": rule.verdict, "passed": rule.passed},
     }
-    if rule.description:
-        found["fullDescription"] = {"text": shortened(printable(rule.description), _SENTENCE)}
+    described = shortened(printable(rule.description or rule.name), _SENTENCE)
+    found["fullDescription"] = {"text": described}
+    found["help"] = {"text": described}
     return found
 
 

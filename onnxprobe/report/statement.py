@@ -71,6 +71,8 @@ def render_statement(judgement: Judgement, report: Report) -> bytes:
             # Decides which waivers count.
             "day": judgement.day.isoformat(),
             "complete": judgement.complete,
+            "measured": judgement.measured,
+            "source": [_text(name) for name in report.source.names] if report.source else [],
             "syntheticData": report.data.synthetic,
         },
     }

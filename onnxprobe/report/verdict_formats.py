@@ -25,6 +25,12 @@ def _of_report(render: Callable[[Report], bytes]) -> Renderer:
     return lambda content: render(content[1])
 
 
+def _render_heatmap(report: Report) -> bytes:
+    from onnxprobe.report.heatmap import render_heatmap
+
+    return render_heatmap(report)
+
+
 def _later(module: str, function: str) -> Renderer:
     """Import a renderer, and the library behind it, when it is needed."""
 
@@ -37,6 +43,7 @@ def _later(module: str, function: str) -> Renderer:
 
 # By format: the ending that stands for it, and how it is written. Longer endings come first.
 VERDICT_FORMATS: dict[str, tuple[str, Renderer]] = {
+    "heatmap": (".heatmap.json", _of_report(_render_heatmap)),
     "report": (".report.json", _of_report(render_json)),
     "in-toto": (".intoto.json", _later("statement", "render_statement")),
     "cyclonedx": (".cdx.json", _later("bill", "render_bill")),
@@ -74,6 +81,10 @@ def verdict_formats(paths: Sequence[Path], formats: Sequence[str]) -> list[Rende
 
 
 def _by_ending(path: Path, otherwise: str | None) -> Renderer:
+    if path.name.lower().endswith(".cdx.xml"):
+        raise DataError(f"{path}: CycloneDX is written as JSON; use .cdx.json")
+    if path.name.lower().endswith(".sarif.json"):
+        return VERDICT_FORMATS["sarif"][1]
     for ending, renderer in VERDICT_FORMATS.values():
         if path.name.lower().endswith(ending):
             return renderer

@@ -95,8 +95,9 @@ def held_out_share(gram: Floats, limit: int) -> float | None:
         limit: Components at most.
 
     Returns:
-        Share of the held-out variance, between 0 and 1; ``None`` with fewer than eight samples, or
-        samples that do not vary. The components of all samples span no less.
+        Share of the held-out variance, between 0 and 1; ``None`` with fewer than eight samples that
+        differ. Copies of a sample count once: they would be held out from themselves. The
+        components of all samples span no less.
 
     Example:
         >>> flat = np.random.default_rng(0).normal(size=(40, 3))
@@ -104,7 +105,7 @@ def held_out_share(gram: Floats, limit: int) -> float | None:
         1.0
     """
     axes(gram, "N N", of="gram")
-    gram = gram[:_MAX_HELD, :_MAX_HELD]
+    gram = _distinct(gram[:_MAX_HELD, :_MAX_HELD])
     count = len(gram)
     if count < 2 * _FOLDS:
         return None
@@ -148,3 +149,15 @@ def _squared_norms(samples: Array) -> Floats:
     for i in range(0, count, step):
         norms[i : i + step] = np.square(samples[i : i + step] - mean).sum(axis=1)
     return norms
+
+
+def _distinct(gram: Floats) -> Floats:
+    """Keep the first of samples that are equal."""
+    own = np.diagonal(gram)
+    distances = own[:, None] + own[None, :] - 2 * gram
+    # Squares of differences that rounding alone makes are this small beside those of all.
+    is_same = distances <= 1e-10 * float(np.maximum(distances, 0).mean())
+    first = np.argmax(is_same | np.eye(len(gram), dtype=bool), axis=1)
+    kept = np.flatnonzero(first == np.arange(len(gram)))
+    found: Floats = gram[np.ix_(kept, kept)]
+    return found

@@ -68,14 +68,16 @@ def test_energies_are_those_of_the_jacobian(jacobian: str) -> None:
     assert report.membership.members_digest != report.membership.non_members_digest
 
 
-def test_the_same_samples_on_both_sides_tell_nothing() -> None:
+def test_samples_like_each_other_tell_nothing() -> None:
     same = _samples(120, 0, 5)
-    turned = same[::-1].copy()
+    # So near that no statistic tells them apart, and yet no copies.
+    turned = np.nextafter(same[::-1], np.float32(9))
     for name in ("y", "z"):
         for each in _statistics(_measured(same, turned), name).values():
             assert each.auc == pytest.approx(0.5, abs=2e-3)
             assert each.tpr_at_1_percent_fpr is not None
-            assert each.tpr_at_1_percent_fpr <= 0.01
+            # One sample more than of equal sets.
+            assert each.tpr_at_1_percent_fpr <= 0.02
 
 
 def test_outliers_are_told_by_their_activations() -> None:
@@ -167,7 +169,8 @@ def test_many_inputs_are_seen_through_random_directions() -> None:
         (_samples(20, 0, 1), None, "membership needs both"),
         (_samples(9, 0, 1), _samples(20, 0, 1), "--members holds 9 samples; membership needs"),
         (_samples(20, 0, 1), _samples(2, 0, 1), "--non-members holds 2 samples"),
-        (_samples(20, 0, 1), _samples(20, 0, 1), "hold the same samples"),
+        (_samples(20, 0, 1), _samples(20, 0, 1), "20 samples stand in both"),
+        (_samples(20, 0, 1), _samples(21, 0, 1)[::-1].copy(), "samples stand in both"),
         (np.zeros((20, 5), np.float32), _samples(20, 0, 1), "--members: "),
         (Path("nowhere.npz"), _samples(20, 0, 1), "--members: .*nowhere.npz does not exist"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from onnxprobe.record import Report
@@ -80,6 +81,32 @@ def test_a_report_is_judged(limit: float, code: int, word: str, tmp_path: Path) 
     assert f"Verdict: {word} (1 {word})" in said
 
 
+def test_a_report_that_lost_tensors_is_refused(tmp_path: Path) -> None:
+    policy = tmp_path / "p.toml"
+    policy.write_text('[[rule]]\nname = "a"\nrole = "all"\nmax = { rank = 99 }\n')
+    found = report(tensor("a"), tensor("b"))
+    saved = _saved(found.model_copy(update={"tensors": found.tensors[:1]}), tmp_path / "r.json")
+    code, said = run_inside(["check", "--report", saved, "--policy", str(policy)])
+    assert code == 2
+    assert "holds 1 tensors and says that 2 were analysed" in said
+
+
+def test_samples_that_do_not_vary_pass_no_degrees_of_freedom(tmp_path: Path) -> None:
+    policy, data = tmp_path / "p.toml", tmp_path / "d.npy"
+    policy.write_text('[[rule]]\nname = "a"\nrole = "all"\nmax = { dof = 5 }\n')
+    np.save(data, np.full((16, 1, 8, 8), 0.5, np.float32))
+    code, said = run_inside([
+        "check",
+        str(MODEL),
+        *FAST,
+        "--data",
+        str(data),
+        "--policy",
+        str(policy),
+    ])
+    assert code == 4, said
+
+
 def test_what_is_shown_fits_its_purpose(tmp_path: Path) -> None:
     policy = tmp_path / "p.toml"
     policy.write_text('[[rule]]\nname = "few"\nrole = "all"\nmax = { rank = 60 }\n')
@@ -131,7 +158,10 @@ def test_several_models_are_judged_one_after_the_other(policy: Path) -> None:
         (["--report", "P", "--policy", "P"], "is no report of schema 1.0"),
         ([str(MODEL), "--policy", "P", "--baseline", "nowhere"], "the report nowhere cannot be"),
         ([str(MODEL), "--policy", "P", "-o", "a.pdf"], "the ending of a.pdf tells no format"),
-        ([str(MODEL), "--policy", "P", "--format", "pdf"], "there is no format 'pdf'"),
+        ([str(MODEL), "--policy", "P", "-o", "a.b", "--format", "pdf"], "there is no format 'pdf'"),
+        ([str(MODEL), "--policy", "P", "--format", "sarif"], "--format says how an -o is written"),
+        (["--report", "P", "--policy", "P", "--noise", "0.3"], "--noise would change nothing"),
+        (["--report", "P", "--policy", "P", "--data", "d.npz"], "--data would change nothing"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], sentence: str, policy: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import onnx
 import pytest
@@ -270,6 +271,12 @@ def test_schema_prints_what_reports_hold_to(capsys: pytest.CaptureFixture[str]) 
     schema = json.loads(capsys.readouterr().out)
     assert schema == Report.model_json_schema()
     assert {"tensors", "coverage", "schema_version"} <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("kind", ["report", "verdict", "policy"])
+def test_every_schema_is_one(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", kind]) == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

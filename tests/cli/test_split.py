@@ -48,6 +48,26 @@ def test_no_cut_within_the_limits_is_an_exit_code(
     assert ("0 within the limits" in said) == bool(expected)
 
 
+def test_a_gemm_that_reads_an_input_is_counted(tmp_path: Path) -> None:
+    model, out = Path(__file__).parents[2] / "models" / "digits_net_jax.onnx", tmp_path / "c.json"
+    code, said = run_inside(["split", str(model), *FAST, "-o", str(out)])
+    assert code == 0, said
+    cuts = json.loads(out.read_text())["cuts"]
+    # 64 pixels, each weighed for every hidden value.
+    assert all(cut["macs_before"] is not None for cut in cuts)
+    assert min(cut["macs_before"] for cut in cuts if cut["macs_before"]) % 64 == 0
+
+
+def test_a_named_cut_takes_no_limits(tmp_path: Path) -> None:
+    path = _saved(split_networks.forked(), tmp_path)
+    code, said = run_inside([
+        "split", path, "--at", "e1,skip", "--max-bytes", "1", "-o", str(tmp_path / "halves"),
+    ])  # fmt: skip
+    assert code == 2
+    assert "limits choose among cuts; --at names one" in said
+    assert not (tmp_path / "halves").exists()
+
+
 def test_the_halves_are_written_and_proved(tmp_path: Path) -> None:
     path, folder = _saved(split_networks.forked(), tmp_path), tmp_path / "halves"
     arguments = ["split", path, *FAST, "--at", "e1,skip", "-o", str(folder)]

@@ -81,6 +81,16 @@ def test_a_weak_prior_hides_no_difference() -> None:
     assert _found(found(0.1, 0.2), found(0.25, 0.5)) == {"recoverable_share at 0.1": True}
 
 
+def test_a_trajectory_says_what_else_changed() -> None:
+    data = report().data.model_copy(update={"digest": "ff" * 32})
+    run = report().run.model_copy(update={"configuration": {"directions": 8}})
+    assert follow([report(tensor()), report(tensor())]).notes == []
+    assert follow([report(tensor()), report(tensor(), data=data, run=run)]).notes == [
+        "model.onnx: it had other samples",
+        "model.onnx: directions was None and is 8",
+    ]
+
+
 def test_joint_releases_and_sufficient_noise_are_compared() -> None:
     run = report().run.model_copy(update={"configuration": {"targets": [0.05]}})
 

@@ -25,7 +25,7 @@ from onnxprobe.record import (
     Share,
 )
 from tests.policy.judgements import TODAY, changed, policy, verdict, whole
-from tests.reports import report, tensor
+from tests.reports import COHORTS, report, tensor
 
 
 def test_a_bound_passes_or_fails() -> None:
@@ -240,7 +240,7 @@ def test_too_few_samples_are_no_prior() -> None:
     prior = report().prior
     assert prior is not None
     rule = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.99}}}
-    for share, expected in ((0.25, "inconclusive"), (0.9, "pass"), (None, "pass")):
+    for share, expected in ((0.25, "inconclusive"), (0.9, "pass"), (None, "inconclusive")):
         known = prior.model_copy(update={"held_out_share": share})
         assert verdict(whole(tensor(), prior=known), rule) == expected
 
@@ -295,9 +295,52 @@ def test_only_regressions_fail_beside_a_baseline() -> None:
     assert verdict(found, rule, baseline=whole(tensor("b"))) == "fail"
 
 
+def _between(low: float, high: float) -> Report:
+    share = Share(low=low, high=high)
+    release = [ReleaseRecord(noise="0.1", s=0.1, recoverable=share, attained=0.0)]
+    return whole(tensor("a", release=release))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [((0.4, 0.4), "warn"), ((0.39, 0.4), "warn"), ((0.39, 0.95), "fail"), ((0.3, 0.39), "warn")],
+)
+def test_a_baseline_excuses_nothing_that_may_be_worse(
+    now: tuple[float, float], expected: str
+) -> None:
+    rule = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.2}}}
+    assert verdict(_between(*now), rule, baseline=_between(0.4, 0.4)) == expected
+    # What was no better known is no worse.
+    assert verdict(_between(*now), rule, baseline=_between(0.4, 0.95)) == "warn"
+
+
+def test_a_rank_that_is_no_more_than_a_lower_bound_is_not_excused_by_an_exact_one() -> None:
+    few = RankLevels(min=1, median=2, max=62, at_least=True)
+    rule = {"max": {"rank": 60}}
+    assert verdict(whole(changed("a", rank=few)), rule, baseline=whole(tensor("a"))) == "fail"
+    assert verdict(whole(changed("a", rank=few)), rule, baseline=whole(changed("a", rank=few))) == (
+        "warn"
+    )
+
+
+def test_what_is_not_with_respect_to_the_input_is_noted() -> None:
+    run = report().run.model_copy(update={"configuration": {"wrt": "relu"}})
+    notes = judge(whole(tensor(), run=run), policy({"max": {"rank": 64}}), TODAY).notes
+    assert notes == [
+        "figures are with respect to 'relu', as --wrt asked, and say nothing of what comes before "
+        "it"
+    ]
+
+
+def test_one_tensor_is_a_release_of_its_own() -> None:
+    rule = {"role": None, "together": ["relu"], "max": {"rank": 63}}
+    assert verdict(whole(tensor()), rule) == "fail"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"membership": COHORTS}, "it had other members or non-members"),
         ({"data": report().data.model_copy(update={"digest": "99" * 32})}, "other samples"),
         (
             {"run": report().run.model_copy(update={"configuration": {"directions": 8}})},

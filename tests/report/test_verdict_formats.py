@@ -121,7 +121,7 @@ def test_sarif_stays_within_the_limits_of_code_scanning() -> None:
     found = report(*(tensor(f"tensor {n}") for n in range(2 * MAX_RESULTS)))
     content = _render("sarif", (_judged(found), found))
     (run,) = json.loads(content)["runs"]
-    assert len(run["results"]) == MAX_RESULTS
+    assert len(run["results"]) <= MAX_RESULTS
     assert {each["level"] for each in run["results"]} == {"error"}
     notes = run["invocations"][0]["toolExecutionNotifications"]
     assert "further results are left out" in notes[-1]["message"]["text"]
@@ -259,7 +259,10 @@ def test_formats_are_chosen_by_ending_or_by_name() -> None:
         renderers["json"],
     ]
     assert verdict_formats([Path("a.json")], ["sarif"]) == [renderers["sarif"]]
-    with pytest.raises(DataError, match=r"the ending of a.html tells no format: use .report.json"):
+    assert verdict_formats([Path("a.sarif.json")], []) == [renderers["sarif"]]
+    with pytest.raises(DataError, match=r"CycloneDX is written as JSON; use \.cdx\.json"):
+        verdict_formats([Path("a.cdx.xml")], [])
+    with pytest.raises(DataError, match=r"the ending of a.html tells no format: use .heatmap.json"):
         verdict_formats([Path("a.html")], [])
     with pytest.raises(DataError, match="there is no format 'pdf'"):
         verdict_formats([Path("a.json")], ["pdf"])

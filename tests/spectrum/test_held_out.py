@@ -49,3 +49,12 @@ def test_without_samples_or_variance_there_is_none() -> None:
     assert held_out_share(np.eye(7), 3) is None
     assert held_out_share(np.ones((20, 20)), 3) is None
     assert held_out_share(np.full((20, 20), np.nan), 3) is None
+
+
+def test_copies_are_not_held_out_from_themselves() -> None:
+    x = np.random.default_rng(0).normal(size=(16, 200))
+    alone = held_out_share(x @ x.T, 200)
+    copies = np.tile(x, (4, 1))
+    assert held_out_share(copies @ copies.T, 200) == pytest.approx(alone, abs=1e-9)
+    few = np.tile(x[:7], (8, 1))
+    assert held_out_share(few @ few.T, 200) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -44,8 +46,12 @@ def open_cohorts(study: Study, members: Data, non_members: Data) -> tuple[Study,
         name: np.concatenate([each.arrays[name] for each in loaded])
         for name in study.samples.arrays
     }
-    if loaded[0].digest == loaded[1].digest:
-        raise DataError("--members and --non-members hold the same samples: give two sets")
+    both = set.intersection(*(set(_digests(each)) for each in loaded))
+    if both:
+        raise DataError(
+            f"{len(both)} samples stand in both --members and --non-members: give sets that share "
+            "none"
+        )
     counts = [each.count for each in loaded]
     samples = Samples(arrays, sum(counts), np.arange(sum(counts)))
     # Directions must not depend on which samples are which: they are random ones, without a prior.
@@ -58,6 +64,15 @@ def open_cohorts(study: Study, members: Data, non_members: Data) -> tuple[Study,
         configuration=study.configuration.model_copy(update={"samples": sum(counts)}),
     )
     return cohorts, counts[0]
+
+
+def _digests(samples: Samples) -> Iterator[bytes]:
+    """Yield a digest of each sample, over all inputs."""
+    for index in range(samples.count):
+        digest = hashlib.sha256()
+        for name in sorted(samples.arrays):
+            digest.update(np.ascontiguousarray(samples.arrays[name][index]).tobytes())
+        yield digest.digest()
 
 
 def _load(study: Study, data: Data, option: str, limit: int) -> Samples:
