@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.evidence.agreement import disagreements
 from scripts.evidence.attacks import Budget
 from scripts.evidence.cells import Cell, OutOfTimeError, Store
 from scripts.evidence.controls import controls
@@ -51,8 +53,8 @@ _LONG = ("bounds", "differences", "samples", "runs", "membership", "directions",
 _SHORT = Budget(rounds=(5, 2), inverted=2, iterations=60)
 
 
-def main() -> None:
-    """Run what the command line asks for."""
+def main() -> int:
+    """Run what the command line asks for; 1 if it does not find what is expected."""
     options = _arguments()
     be_repeatable()
     start = time.monotonic()
@@ -74,6 +76,12 @@ def main() -> None:
     print(f"{path}: {time.monotonic() - start:.0f} s")
     if options.document:
         write(json.loads(path.read_text()), options.document)
+    if options.expect is None:
+        return 0
+    told = disagreements(json.loads(path.read_text()), json.loads(options.expect.read_text()))
+    for sentence in told:
+        print(sentence)
+    return 1 if told else 0
 
 
 def _studies(subjects: dict[str, Subject], store: Store, summary: Cell) -> None:
@@ -116,9 +124,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--hours", type=float, default=8.0, help="begin no cell after these")
     parser.add_argument("--jobs", type=int, default=1, help="networks at a time")
+    parser.add_argument("--expect", type=Path, help="summary of a run that must agree")
     parser.add_argument("--document", type=Path, help="markdown file to write")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

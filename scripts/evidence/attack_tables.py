@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
-from scripts.evidence.tables import MEASURES, Networks, best, markdown, table
+from scripts.evidence.tables import MEASURES, Networks, attacks, best, markdown, table
 
 __all__ = ["bias_table", "budget_table", "quality_table", "tensor_table"]
 
@@ -60,7 +59,7 @@ def quality_table(networks: Networks) -> str:
     for name, network in networks.items():
         for tensor in (network["tensors"][i] for i in (0, 4, 9)):
             level = tensor["levels"][1]
-            seen = max((level[key] for key in ATTACKS), key=lambda found: found["r2"])
+            seen = max((level[kind] for kind in attacks(level)), key=lambda found: found["r2"])
             rows.append([
                 name,
                 tensor["name"],
@@ -76,6 +75,7 @@ def quality_table(networks: Networks) -> str:
 def tensor_table(network: Cell) -> str:
     """Every tensor and level of a network."""
     rows = []
+    kinds = attacks(network["tensors"][0]["levels"][0])
     for tensor in network["tensors"]:
         for i, level in enumerate(tensor["levels"]):
             first = [
@@ -88,7 +88,7 @@ def tensor_table(network: Cell) -> str:
                 *(first if i == 0 else [""] * 4),
                 f"{level['s']:g}",
                 *(f"{level[key]:.3f}" for key in ("high", "median", "attained")),
-                *(f"{level[key]['r2']:.3f}" for key in ATTACKS),
+                *(f"{level[kind]['r2']:.3f}" for kind in kinds),
             ])
     heads = ["tensor", "size", "rank", "DoF", "s", "ρ, worst", "ρ, median", "floor"]
-    return markdown([*heads, "ridge R²", "decoder R²", "refined R²"], rows)
+    return markdown([*heads, *(f"{kind} R²" for kind in kinds)], rows)

@@ -135,15 +135,16 @@ def _missed(summary: Cell) -> str:
 
 _STUDIES: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "bounds": ("Does the bound hold where it must?", prose.BOUNDS, sections.bounds_section),
+    "unbiased": ("Unbiased attackers", prose.UNBIASED, sections.unbiased_section),
     "controls": ("Controls", prose.CONTROLS, sections.controls_section),
     "differences": ("Finite differences", prose.DIFFERENCES, sections.differences_section),
+    "halves": ("Finite differences in float16", prose.HALVES, sections.differences_section),
+    "directions": ("Few directions", prose.DIRECTIONS, sections.directions_section),
     "samples": ("How many samples?", prose.SAMPLES, sections.samples_section),
     "runs": ("From run to run", prose.RUNS, sections.runs_section),
     "membership": ("Over training", prose.MEMBERSHIP, sections.membership_section),
 }
 _NEVER = (
-    "attackers who know more than noise, prior and model, larger decoders: not tried",
-    "networks above 60,000 parameters, photographs above 16 × 16, the image prior: not tried",
-    "unbiased attackers, for whom dFIL bounds the error: not tried",
-    "few directions, float16, membership attacks on single tensors: not tried",
+    "attackers who know more than noise, prior and model; larger or generative decoders: not tried",
+    "networks above 60,000 parameters, photographs above 16 × 16: not tried",
 )

@@ -9,7 +9,9 @@ __all__ = [
     "CALIBRATION",
     "CONTROLS",
     "DIFFERENCES",
+    "DIRECTIONS",
     "GRADIENT",
+    "HALVES",
     "MEMBERSHIP",
     "METHOD",
     "ORDER",
@@ -17,6 +19,7 @@ __all__ = [
     "SAMPLES",
     "TARGETS",
     "THRESHOLDS",
+    "UNBIASED",
 ]
 
 METHOD = """\
@@ -41,23 +44,29 @@ end adds what their noise may hide; the table says of how many tensors it has ex
 
 **Attacks.** *Ridge* regression whose penalty is the noise. *Decoders*: convolutions where the
 tensor is a map, else a multilayer perceptron, trained with fresh noise in every batch until
-validation stops improving or the budget ends. What an attack is worth is its R² on the attacked
-images: 1 − Σ‖x − x̂‖²/Σ‖x − x̄‖², pooled. The *best attack* is the better of the two; below 0
-counts as 0, since anybody can guess the mean. The attained floor is itself a ridge regression,
-and therefore held against decoders.
+validation stops improving or the budget ends. *Refined* pictures begin with the better of these
+and descend to the likeliest image under a Gaussian prior with the mean and covariance of the
+attacker's images, through the network itself; how far, at most 100 iterations or not at all, is
+what was best for 100 images of the attacker's own. What an attack is worth is its R² on the
+attacked images: 1 − Σ‖x − x̂‖²/Σ‖x − x̄‖², pooled. The *best attack* is the best of the three;
+below 0 counts as 0, since anybody can guess the mean. The attained floor is itself a ridge
+regression, and therefore held against decoders.
+
+**Other priors.** ρ under an *isotropic* prior with the same data; and with *no data* at all: the
+image prior, Jacobians and RMS at samples drawn from it.
 
 A round is 60 batches of 64 images; the table says how many a decoder had at the first noise
 level, and at each further one, where it went on from the weights of the one before.
 
-**The naive baselines.** Depth (the index of the tensor), its size, and a linear fit of R² to
+**The naive baselines.** Depth (the index of the tensor), its size, the rank of central differences
+in float32 at numpy's default tolerance (*naive rank share*), and a linear fit of R² to
 depth and log s over all other networks, cut off to [0, 1].
 """
 BIAS = """\
 Which way is it wrong? Two things pull apart, and neither was tested by itself. The linear
-prediction is of an attacker who knows the exact derivative at the very image; a decoder has to
-learn one inverse for all images, from few thousand of them, and stays below. And where part of
-the image is lost, a decoder may guess it from what images look like, which a Gaussian prior does
-not know, and gets above.
+prediction is of an attacker who knows the exact derivative at the very image; a real one has to
+find the image first, and stays below. And where part of the image is lost, a decoder may guess it
+from what images look like, which a Gaussian prior does not know, and gets above.
 """
 CALIBRATION = """\
 Mean absolute error of what is predicted against the R² that the best attack attained.
@@ -97,20 +106,36 @@ exact derivatives, at the high end of ρ, which adds what the noise floor may hi
 digits have 17 values: many are equal, and a max-pooling or ReLU that sits exactly on its kink has
 two derivatives, of which differences see the mean.
 """
+HALVES = """\
+The same of a network that computes in float16, whose exact derivatives are taken in float32.
+"""
+DIRECTIONS = """\
+Through k directions, at s = 0.1: principal ones under the data prior, random ones under an
+isotropic one. Ranks, degrees of freedom and bits are lower bounds, dFIL is an estimate; all are
+relative to all directions, mean over tensors. An interval of ρ should hold the value of all.
+"""
+UNBIASED = """\
+dFIL bounds the error of *unbiased* attackers. The first tensor is linear; where it keeps the whole
+image, least squares is unbiased, and its error over 200 draws of noise is held against the bound,
+at one image. Attackers who know what images look like are biased, and beat the bound by right.
+"""
 GRADIENT = """\
 Gradient-based inversion at s = 0.1: R² on its few images, and that of the better other attack on
 the same images in brackets.
 """
 SAMPLES = """\
-The first, fifth and last tensor, at s = 0.1. Degrees of freedom are without bias control.
+The first, fifth and last tensor, at s = 0.1. Degrees of freedom that the bias control calls
+saturated are marked *at least*.
 """
 RUNS = """\
 Trained, measured and attacked again from other weights, at s = 0.1.
 """
 MEMBERSHIP = """\
 A multilayer perceptron learns 200 digits by heart. The AUC is that of an attacker who takes for
-members what has a small loss. CV and MCR are defined in [measures.md](measures.md); a path falls
-or rises if it does by more than 5 % of its mean.
+members what has a small loss; the *own AUC* of a tensor that of logistic regression on this tensor
+alone, by an attacker who knows of three in four images whether they are members, and is asked
+about the fourth. CV and MCR are defined in [measures.md](measures.md); a path falls or rises if it
+does by more than 5 % of its mean.
 """
 TARGETS = """\
 The other way round: a threshold at or below this value of a measure would have let no release

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.statistics import spearman
 from scripts.evidence.tables import markdown
@@ -16,21 +15,21 @@ __all__ = [
     "bounds_section",
     "controls_section",
     "differences_section",
+    "directions_section",
     "gradient_section",
     "membership_section",
     "runs_section",
     "samples_section",
+    "unbiased_section",
     "variation",
 ]
-
-_KINDS = (*ATTACKS, "gradient")
 
 
 def bounds_section(found: Sequence[Cell]) -> str:
     """Violations of the van Trees bound, and how near attacks come to it."""
     rows = []
     for study in found:
-        for kind in _KINDS:
+        for kind in dict.fromkeys(kind for row in study["rows"] for kind in row["attacks"]):
             tried = [row for row in study["rows"] if kind in row["attacks"]]
             for key, label in (("bound", "estimated"), ("known", "known")):
                 if not tried:
@@ -81,12 +80,66 @@ def differences_section(found: Sequence[Cell]) -> str:
             f"{row['effective_rank_error']:.1%}",
             f"{max(0, row['share_above']):.4f}",
             f"{max(0, row['share_below']):.4f}",
+            *(
+                "none" if row[key] is None else f"{row[key]:.2%}"
+                for key in ("recoverable_dof", "bits", "dfil", "van_trees_mse")
+            ),
         ]
         for study in found
         for row in study["rows"]
     ]
     heads = ["network", "step", "median ranks that differ", "largest difference"]
-    return markdown([*heads, "effective rank, largest error", "ρ too high by", "too low by"], rows)
+    others = ("recoverable DoF", "bits", "dFIL", "van Trees")
+    return markdown(
+        [
+            *heads,
+            "effective rank, largest error",
+            "ρ too high by",
+            "too low by",
+            *(f"{name}, median error" for name in others),
+        ],
+        rows,
+    )
+
+
+def directions_section(found: Sequence[Cell]) -> str:
+    """What few directions see, relative to all of them, and whether the truth lies in between."""
+    rows = [
+        [
+            study["name"],
+            row["prior"],
+            str(row["directions"]),
+            *(f"{row[key]:.2f}" for key in ("rank", "recoverable_dof", "bits", "dfil")),
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            f"{row['truth']:.3f}",
+            f"{row['outside']} of {row['tensors']}",
+        ]
+        for study in found
+        for row in study["rows"]
+    ]
+    heads = ["network", "prior", "directions", "rank", "recoverable DoF", "bits", "dFIL"]
+    return markdown([*heads, "ρ, mean of its ends", "ρ of all", "intervals that miss it"], rows)
+
+
+def unbiased_section(found: Sequence[Cell]) -> str:
+    """Least squares, which is unbiased, against the bound that dFIL gives."""
+    rows = []
+    for study in found:
+        for row in study["rows"]:
+            clear = row["error"] + 2 * row["standard_error"] < row["bound"]
+            rows.append([
+                study["name"],
+                study["tensor"],
+                f"{row['s']:g}",
+                f"{row['error']:.3g}",
+                f"{row['bound']:.3g}",
+                f"{row['error'] / row['bound']:.2f}",
+                "violated" if clear else "holds",
+            ])
+        if not study["rows"]:
+            rows.append([study["name"], study["tensor"], *["none"] * 4, "loses part of the image"])
+    heads = ["network", "tensor", "s", "error of least squares", "bound by dFIL", "error / bound"]
+    return markdown([*heads, ""], rows)
 
 
 def samples_section(found: Sequence[Cell]) -> str:
@@ -96,7 +149,7 @@ def samples_section(found: Sequence[Cell]) -> str:
             study["name"],
             name,
             str(row["samples"]),
-            f"{row['tensors'][name]['dof']:.1f}",
+            _saturated(row["tensors"][name]),
             f"{row['tensors'][name]['high']:.3f}",
             _optional(row["tensors"][name]["attained"]),
         ]
@@ -156,17 +209,42 @@ def _trajectories(found: Cell) -> str:
         ],
     )
     aucs = np.array([point["auc"] for point in checkpoints])
-    rows = []
+    rows, last = [], []
+    changes: dict[str, list[tuple[float, float]]] = {
+        key: [] for key in ("dof", "rank", "effective_rank")
+    }
     for name in names:
         row = [name]
         for key in ("dof", "rank", "effective_rank"):
             values = np.array([float(point["tensors"][name][key]) for point in checkpoints])
             cv, mcr = variation(values)
             row += [f"{cv:.3f}", f"{mcr:.3f}", _path(values), f"{spearman(values, aucs):+.2f}"]
+            changes[key].append((cv, mcr))
+        own = np.array([point["tensors"][name]["auc"] for point in checkpoints])
+        last.append(float(own[-1]))
+        row += [f"{own[0]:.2f}", f"{own.max():.2f}", f"{own[-1]:.2f}"]
+        for key in ("dof", "rank"):
+            values = np.array([float(point["tensors"][name][key]) for point in checkpoints])
+            row.append(f"{spearman(values, own):+.2f}")
         rows.append(row)
+    ends = np.array(last)
     parts = ("CV", "MCR", "path", "Spearman with AUC")
     labels = ("DoF", "rank", "effective rank")
-    return f"{over}\n{markdown(['tensor', *(f'{a}: {b}' for a in labels for b in parts)], rows)}"
+    own_heads = ("first", "largest", "last", "Spearman with DoF", "Spearman with rank")
+    heads = [
+        "tensor",
+        *(f"{a}: {b}" for a in labels for b in parts),
+        *(f"own AUC: {each}" for each in own_heads),
+    ]
+    told = ", ".join(
+        f"{kind} of {label} {spearman(np.array([pair[at] for pair in changes[key]]), ends):+.2f}"
+        for key, label in zip(changes, labels, strict=True)
+        for at, kind in enumerate(("CV", "MCR"))
+    )
+    return (
+        f"{over}\n{markdown(heads, rows)}\n"
+        f"Spearman over tensors of the last AUC of each with its {told}.\n"
+    )
 
 
 def gradient_section(networks: dict[str, Cell]) -> str:
@@ -199,6 +277,12 @@ _RUNS = {
     "dof": "DoF",
     "rank": "rank",
 }
+
+
+def _saturated(said: Cell) -> str:
+    """Write degrees of freedom, marked where the bias control calls them no estimate."""
+    mark = " (at least)" if said["dof_status"] == "saturated" else ""
+    return f"{said['dof']:.1f}{mark}"
 
 
 def _optional(value: float | None) -> str:

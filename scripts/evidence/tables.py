@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.statistics import (
     Interval,
@@ -21,8 +20,10 @@ from scripts.evidence.statistics import (
 __all__ = [
     "FIT",
     "MEASURES",
+    "PHOTOGRAPHS",
     "Networks",
     "attack",
+    "attacks",
     "best",
     "calibration",
     "calibration_errors",
@@ -49,15 +50,27 @@ MEASURES: dict[str, Measure] = {
     "ρ, median sample": lambda _, level: level["median"],
     "attained floor": lambda _, level: level["attained"],
     "max(ρ, floor)": lambda _, level: max(level["high"], level["attained"]),
+    "ρ, isotropic prior": lambda _, level: level["isotropic"],
+    "ρ, no data": lambda _, level: level["blind"],
     "recoverable DoF": lambda _, level: level["recoverable_dof"],
     "dFIL": lambda _, level: level["dfil"],
     "rank share": lambda tensor, _: tensor["share"],
+    "naive rank share": lambda tensor, _: tensor["naive_rank"],
     "activation DoF": lambda tensor, _: tensor["dof"],
     "depth (negative)": lambda tensor, _: -tensor["depth"],
     "tensor size": lambda tensor, _: tensor["size"],
 }
 FIT = "fit of depth and log noise"
-_SHARES = ("ρ, worst sample", "ρ, median sample", "attained floor", "max(ρ, floor)")
+_SHARES = (
+    "ρ, worst sample",
+    "ρ, median sample",
+    "attained floor",
+    "max(ρ, floor)",
+    "ρ, isotropic prior",
+    "ρ, no data",
+)
+#: Data sets that are photographs of anything, as the image prior is meant for.
+PHOTOGRAPHS = ("cifar",)
 
 
 def scored(networks: Networks) -> Networks:
@@ -66,9 +79,14 @@ def scored(networks: Networks) -> Networks:
     return held_out or networks
 
 
-def attack(level: Cell, *, kinds: Sequence[str] = ATTACKS) -> float:
-    """Return the best R² of the kinds of attack; guessing the mean is always possible."""
-    found: list[float] = [level[kind]["r2"] for kind in kinds]
+def attacks(level: Cell) -> list[str]:
+    """Return the kinds of attack that were tried at a level."""
+    return [kind for kind, value in level.items() if isinstance(value, dict) and "r2" in value]
+
+
+def attack(level: Cell, *, kinds: Sequence[str] = ()) -> float:
+    """Return the best R² of kinds of attack, all if none are named; anybody can guess the mean."""
+    found: list[float] = [level[kind]["r2"] for kind in kinds or attacks(level)]
     return max(0.0, *found)
 
 

@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scripts.evidence.agreement import disagreements
 from scripts.evidence.document import render
 from scripts.evidence.findings import findings
 from scripts.evidence.sections import (
     bounds_section,
     differences_section,
+    directions_section,
     membership_section,
     runs_section,
     samples_section,
+    unbiased_section,
     variation,
 )
 from scripts.evidence.tables import (
+    attacks,
+    best,
     calibration_errors,
     orders,
     shuffled,
@@ -54,7 +59,7 @@ def _three(summary: dict[str, Any], error: float) -> dict[str, Any]:
         network = copy.deepcopy(base) | {"role": "held out"}
         for tensor in network["tensors"]:
             for level in tensor["levels"]:
-                level["high"] = max(level["ridge"]["r2"], level["decoder"]["r2"]) + error
+                level["high"] = best({}, level) + error
         networks[f"n{i}"] = network
     return networks
 
@@ -90,8 +95,9 @@ def test_a_naive_baseline_that_is_as_good_is_named(summary: dict[str, Any]) -> N
         for tensor in network["tensors"]:
             middle = tensor["levels"][1]
             for level in tensor["levels"]:
-                level["ridge"], level["decoder"] = middle["ridge"], middle["decoder"]
-            tensor["size"] = 1e6 * max(middle["ridge"]["r2"], middle["decoder"]["r2"])
+                for kind in attacks(level):
+                    level[kind] = middle[kind]
+            tensor["size"] = 1e6 * best({}, middle)
     said = _unwrapped(findings({"networks": networks}))
     assert "As good at ordering, or better, and cheaper:** " in said
     assert "tensor size (" in said.split("cheaper:**")[1].split("\n", maxsplit=1)[0]
@@ -103,7 +109,8 @@ def test_thresholds_say_the_worst_of_what_passes(summary: dict[str, Any]) -> Non
         for tensor in network["tensors"]:
             for level in tensor["levels"]:
                 level["high"], level["attained"] = 0.05, 0.0
-                level["ridge"]["r2"] = level["decoder"]["r2"] = 0.25
+                for kind in attacks(level):
+                    level[kind]["r2"] = 0.25
     assert "| 0.1 | 90 | 0.25 | 0.25 | 90 of 90 |" in threshold_table(networks)
     # Nothing may pass for 0.2, and all for 0.3.
     assert "| 0.2 | 0.05 (0) |" in target_table(networks)
@@ -141,17 +148,28 @@ def test_differences_say_on_which_side_they_err() -> None:
         "effective_rank_error": 0.125,
         "share_above": 0.25,
         "share_below": -0.5,
+        "recoverable_dof": 0.02,
+        "bits": None,
+        "dfil": 0.0,
+        "van_trees_mse": 0.5,
     }
     found = differences_section([{"name": "n", "rows": [row]}])
-    assert "| n | 0.01 | 2 of 9 | 3.5 | 12.5% | 0.2500 | 0.0000 |" in found
+    assert (
+        "| n | 0.01 | 2 of 9 | 3.5 | 12.5% | 0.2500 | 0.0000 | 2.00% | none | 0.00% | 50.00% |"
+        in found
+    )
 
 
 def test_samples_are_listed_by_tensor() -> None:
-    said = {"dof": 3.0, "high": 0.5, "attained": None}
-    rows = [{"samples": size, "tensors": {"a": said, "b": said}} for size in (50, 100)]
+    said = {"dof": 3.0, "dof_status": "ok", "high": 0.5, "attained": None}
+    few = said | {"dof_status": "saturated"}
+    rows = [
+        {"samples": size, "tensors": {"a": each, "b": each}}
+        for size, each in ((50, few), (100, said))
+    ]
     lines = samples_section([{"name": "n", "rows": rows}]).splitlines()
     assert lines[2:4] == [
-        "| n | a | 50 | 3.0 | 0.500 | none |",
+        "| n | a | 50 | 3.0 (at least) | 0.500 | none |",
         "| n | a | 100 | 3.0 | 0.500 | none |",
     ]
 
@@ -172,7 +190,14 @@ def test_a_measure_that_falls_and_rises_with_training_is_said_to() -> None:
             "accuracy_members": 1.0,
             "accuracy_others": 0.5,
             "auc": value / 10,
-            "tensors": {"a": {"dof": value, "rank": 4, "effective_rank": float(-epoch + 9)}},
+            "tensors": {
+                "a": {
+                    "dof": value,
+                    "rank": 4,
+                    "effective_rank": float(-epoch + 9),
+                    "auc": 0.5 + value / 100,
+                }
+            },
         }
         for epoch, value in enumerate((6.0, 2.0, 8.0))
     ]
@@ -181,3 +206,54 @@ def test_a_measure_that_falls_and_rises_with_training_is_said_to() -> None:
     assert "| a | 0.468 | 3.000 | falls, then rises | +1.00 |" in found
     assert "| 0.000 | 0.000 | flat | +0.00 |" in found
     assert " | falls | " in found
+    # The tensor's own attack: first, largest, last, and how it moves with DoF and rank.
+    assert "| 0.56 | 0.58 | 0.58 | +1.00 | +0.00 |" in found
+
+
+def test_an_unbiased_attacker_below_the_bound_is_a_violation() -> None:
+    rows = [
+        {"s": s, "error": error, "standard_error": 0.01, "bound": 1.0}
+        for s, error in ((0.03, 0.97), (0.1, 0.99), (0.3, 1.2))
+    ]
+    lines = unbiased_section([
+        {"name": "n", "tensor": "a", "rows": rows},
+        {"name": "m", "tensor": "b", "rows": []},
+    ]).splitlines()
+    assert [line.split("|")[-2].strip() for line in lines[2:]] == [
+        "violated", "holds", "holds", "loses part of the image",
+    ]  # fmt: skip
+
+
+def test_intervals_of_few_directions_that_miss_the_truth_are_counted() -> None:
+    row = {
+        "prior": "data", "directions": 8, "rank": 0.5, "recoverable_dof": 0.25, "bits": 0.2,
+        "dfil": 1.1, "low": 0.3, "high": 0.9, "truth": 0.95, "outside": 1, "tensors": 10,
+    }  # fmt: skip
+    found = directions_section([{"name": "n", "rows": [row]}])
+    assert (
+        "| n | data | 8 | 0.50 | 0.25 | 0.20 | 1.10 | 0.300 to 0.900 | 0.950 | 1 of 10 |" in found
+    )
+
+
+def test_what_is_known_without_data_is_judged_on_photographs(summary: dict[str, Any]) -> None:
+    networks = _three(summary, 0.0)
+    for number, network in enumerate(networks.values()):
+        network["data"] = "cifar" if number else "digits"
+        for tensor in network["tensors"]:
+            for level in tensor["levels"]:
+                level["blind"] = best({}, level) + (0.05 if number else 0.5)
+    said = _unwrapped(findings({"networks": networks}))
+    assert "0.050 on networks of photographs, 0.500 on networks of digits and faces" in said
+    assert "The aim for photographs was at most 0.1: met." in said
+
+
+def test_a_run_disagrees_where_figures_differ(summary: dict[str, Any]) -> None:
+    assert disagreements(summary, summary) == []
+    other = copy.deepcopy(summary)
+    (network,) = other["networks"].values()
+    network["tensors"][0]["levels"][1]["high"] -= 0.2
+    network["tensors"][1]["levels"][0]["refined"]["r2"] -= 0.2
+    assert len(disagreements(summary, other)) == 2
+    network["tensors"].pop()
+    (sentence,) = disagreements(summary, other)
+    assert "tensors are" in sentence
