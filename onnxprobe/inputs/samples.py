@@ -85,6 +85,13 @@ class Samples:
                     digest.update(np.ascontiguousarray(little).view(np.uint8).data)
         return digest.hexdigest()
 
+    @property
+    def labels_digest(self) -> str | None:
+        """The sha256 of the classes, as 64-bit little-endian numbers; ``None`` without any."""
+        if self.labels is None:
+            return None
+        return hashlib.sha256(self.labels.astype("<i8").tobytes()).hexdigest()
+
 
 def _pick(array: Array, indices: Array) -> Array:
     # A sample that was repeated without a copy stays so.

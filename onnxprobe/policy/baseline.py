@@ -137,6 +137,8 @@ def differing_data(one: Report, other: Report) -> Iterator[str]:
         yield "it had other samples"
     elif one.data.digest is None and not one.data.synthetic:
         yield "its samples are not known to be the same"
+    if one.data.labels_digest != other.data.labels_digest:
+        yield "it had other labels"
     if _cohorts(one) != _cohorts(other):
         yield "it had other members or non-members"
 

@@ -32,7 +32,7 @@ _UNSTEADY = frozenset({
     "rank_at_rounding",
 })
 # Digests are compared where there are some, and reasons are for people.
-_UNBOUND = frozenset({"digest", "members_digest", "non_members_digest", "reason"})
+_UNBOUND = frozenset({"digest", "labels_digest", "members_digest", "non_members_digest", "reason"})
 _STEADY = 1e-3
 
 

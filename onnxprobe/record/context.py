@@ -68,6 +68,9 @@ class DataRecord(Record):
     )
     samples: int = Field(description="Samples over which activations were measured.")
     digest: str | None = Field(description="sha256 over names, types, shapes and values.")
+    labels_digest: str | None = Field(
+        None, description="sha256 over the classes of the samples, where they are given."
+    )
     jacobian_samples: list[int] = Field(description="Indices of the samples with Jacobians.")
 
 

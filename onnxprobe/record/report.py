@@ -79,6 +79,8 @@ class Report(Record):
             raise DataError(f"the report {path} cannot be read: {error.strerror}") from error
         except ValidationError as error:
             first = error.errors()[0]
+            if first["type"] == "json_invalid":
+                raise DataError(f"{path} is no report: it is empty, or no JSON") from error
             where = ".".join(map(str, first["loc"])) or "the file"
             raise DataError(
                 f"{path} is no report of schema {SCHEMA_VERSION}: {first['msg']} at {where}"

@@ -83,11 +83,15 @@ def render_sarif(judgement: Judgement, report: Report) -> bytes:
         },
         "artifacts": [
             {
-                "location": {"uri": quote(printable(file.name))},
+                "location": {
+                    "uri": location["artifactLocation"]["uri"]
+                    if number == 0
+                    else quote(printable(file.name))
+                },
                 "hashes": {"sha-256": file.sha256},
                 "length": file.size_bytes,
             }
-            for file in judgement.files
+            for number, file in enumerate(judgement.files)
         ],
         "invocations": [
             {

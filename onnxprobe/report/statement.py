@@ -51,6 +51,8 @@ def render_statement(judgement: Judgement, report: Report) -> bytes:
     ]
     if judgement.data is not None:
         configuration.append(_descriptor("data", judgement.data, "names, types, shapes, values"))
+    if report.data.labels_digest is not None:
+        configuration.append(_descriptor("labels", report.data.labels_digest, "classes"))
     if judgement.baseline is not None:
         configuration.append(_descriptor("baseline", judgement.baseline, "without its run"))
     cohorts = report.membership

@@ -81,6 +81,14 @@ def test_a_report_is_judged(limit: float, code: int, word: str, tmp_path: Path) 
     assert f"Verdict: {word} (1 {word})" in said
 
 
+def test_what_is_no_json_is_no_report(tmp_path: Path) -> None:
+    empty = tmp_path / "r.json"
+    empty.write_bytes(b"")
+    code, said = run_inside(["check", "--report", str(empty), "--policy", "embedding-release"])
+    assert code == 2
+    assert said == f"onnxprobe: {empty} is no report: it is empty, or no JSON\n"
+
+
 def test_a_report_that_lost_tensors_is_refused(tmp_path: Path) -> None:
     policy = tmp_path / "p.toml"
     policy.write_text('[[rule]]\nname = "a"\nrole = "all"\nmax = { rank = 99 }\n')
@@ -155,7 +163,7 @@ def test_several_models_are_judged_one_after_the_other(policy: Path) -> None:
         ([str(MODEL)], "Missing option '--policy'"),
         ([str(MODEL), "--policy", "nowhere"], "the policy nowhere cannot be read"),
         (["--report", "nowhere", "--policy", "P"], "the report nowhere cannot be read"),
-        (["--report", "P", "--policy", "P"], "is no report of schema 1.0"),
+        (["--report", "P", "--policy", "P"], "is no report: it is empty, or no JSON"),
         ([str(MODEL), "--policy", "P", "--baseline", "nowhere"], "the report nowhere cannot be"),
         ([str(MODEL), "--policy", "P", "-o", "a.pdf"], "the ending of a.pdf tells no format"),
         ([str(MODEL), "--policy", "P", "-o", "a.b", "--format", "pdf"], "there is no format 'pdf'"),

@@ -341,6 +341,10 @@ def test_one_tensor_is_a_release_of_its_own() -> None:
     ("changes", "said"),
     [
         ({"membership": COHORTS}, "it had other members or non-members"),
+        (
+            {"data": report().data.model_copy(update={"labels_digest": "99" * 32})},
+            "it had other labels",
+        ),
         ({"data": report().data.model_copy(update={"digest": "99" * 32})}, "other samples"),
         (
             {"run": report().run.model_copy(update={"configuration": {"directions": 8}})},

@@ -90,6 +90,7 @@ def describe(name: str, study: Study, provider: Provider, source_chosen: str) ->
             synthetic=samples.synthetic,
             samples=samples.count,
             digest=samples.digest if study.configuration.data_digest else None,
+            labels_digest=samples.labels_digest if study.configuration.data_digest else None,
             jacobian_samples=samples.spread(study.configuration.samples).tolist(),
         ),
         entries=entries,
