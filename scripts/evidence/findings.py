@@ -12,6 +12,7 @@ from scripts.evidence.tables import (
     FIT,
     MEASURES,
     PHOTOGRAPHS,
+    WEAKER,
     Networks,
     best,
     calibration_errors,
@@ -52,6 +53,7 @@ def findings(summary: Cell) -> str:
         *_blind(networks),
         _exceeded(networks, _RHO),
         _exceeded(networks, _BOTH),
+        *_bounded(summary),
         _nothing(networks),
     ]
     return "".join(wrapped(line, "- ") + "\n" for line in lines)
@@ -83,7 +85,12 @@ def _calibrated(errors: dict[str, Interval]) -> list[str]:
         f"{errors['attained floor'].shown(3)}, and the larger of ρ and floor from the best attack "
         f"by {errors[_BOTH].shown(3)}."
     )
-    lines = [first]
+    weaker = errors[WEAKER].shown(3)
+    second = (
+        f"Against ridge and decoders alone it is off by {weaker}: what refined pictures add is how "
+        "far those attackers were from done."
+    )
+    lines = [first, second]
     if FIT in errors:
         fit = errors[FIT]
         judged = (
@@ -156,6 +163,35 @@ def _exceeded(networks: Networks, name: str) -> str:
         if over
         else f"No attack attained more than {name} says."
     )
+
+
+def _bounded(summary: Cell) -> list[str]:
+    """Count attacks beyond the bounds, where bounds must hold."""
+    lines = []
+    cases = [
+        (row["known"], row["bound"], seen)
+        for study in summary.get("bounds", ())
+        for row in study["rows"]
+        for seen in row["attacks"].values()
+    ]
+    if cases:
+        known, stated = (
+            sum(case[2]["mse"] + 2 * case[2]["mse_error"] < case[at] for case in cases)
+            for at in (0, 1)
+        )
+        lines.append(
+            f"**Van Trees.** On Gaussian images, {known} of {len(cases)} attacks beat the bound of "
+            f"the covariance that the images have by more than two standard errors, and {stated} "
+            "the bound with the covariance that onnxprobe estimates."
+        )
+    rows = [row for study in summary.get("unbiased", ()) for row in study["rows"]]
+    if rows:
+        below = sum(row["error"] + 2 * row["standard_error"] < row["bound"] for row in rows)
+        lines.append(
+            f"**dFIL.** {below} of {len(rows)} unbiased attacks beat its bound by more than two "
+            "standard errors."
+        )
+    return lines
 
 
 def _nothing(networks: Networks) -> str:

@@ -241,8 +241,13 @@ def _trajectories(found: Cell) -> str:
         for key, label in zip(changes, labels, strict=True)
         for at, kind in enumerate(("CV", "MCR"))
     )
+    pattern = ", ".join(
+        f"{label} in {sum(row[place] == 'falls, then rises' for row in rows)} of {len(rows)}"
+        for label, place in zip(labels, (3, 7, 11), strict=True)
+    )
     return (
         f"{over}\n{markdown(heads, rows)}\n"
+        f"Tensors whose measure falls and then rises over training: {pattern}.\n\n"
         f"Spearman over tensors of the last AUC of each with its {told}.\n"
     )
 

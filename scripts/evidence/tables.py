@@ -21,6 +21,7 @@ __all__ = [
     "FIT",
     "MEASURES",
     "PHOTOGRAPHS",
+    "WEAKER",
     "Networks",
     "attack",
     "attacks",
@@ -60,6 +61,7 @@ MEASURES: dict[str, Measure] = {
     "depth (negative)": lambda tensor, _: -tensor["depth"],
     "tensor size": lambda tensor, _: tensor["size"],
 }
+WEAKER = "ρ, against ridge and decoders alone"
 FIT = "fit of depth and log noise"
 _SHARES = (
     "ρ, worst sample",
@@ -120,6 +122,10 @@ def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]
             key: (table(value, MEASURES[name]).ravel(), table(value, _target(name)).ravel())
             for key, value in networks.items()
         }
+    found[WEAKER] = {
+        key: (table(value, MEASURES["ρ, worst sample"]).ravel(), table(value, _learnt).ravel())
+        for key, value in networks.items()
+    }
     if fitted:
         found[FIT] = {
             key: (fitted[key], table(value, best).ravel()) for key, value in networks.items()
@@ -241,7 +247,7 @@ def target_table(networks: Networks) -> str:
     """Below which value of a measure no attack attained more than a target."""
     counted = scored(networks).values()
     attained = np.concatenate([table(value, best).ravel() for value in counted])
-    names = ("max(ρ, floor)", "ρ, worst sample", "attained floor")
+    names = ("max(ρ, floor)", "ρ, worst sample", "attained floor", "rank share")
     measures = {
         name: np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
         for name in names
@@ -270,6 +276,10 @@ def _target(name: str) -> Measure:
 
 def _trained(_: Cell, level: Cell) -> float:
     return attack(level, kinds=("decoder",))
+
+
+def _learnt(_: Cell, level: Cell) -> float:
+    return attack(level, kinds=("ridge", "decoder"))
 
 
 def _features(network: Cell) -> Array:
