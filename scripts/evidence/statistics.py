@@ -92,6 +92,10 @@ def bootstrap(
         predicted = np.concatenate([pairs[i][0] for i in chosen])
         return statistic(predicted, np.concatenate([pairs[i][1] for i in chosen]))
 
+    if len(pairs) == 1:
+        # Every draw is this one.
+        value = pooled([0])
+        return Interval(value, value, value)
     rng = np.random.default_rng(seed)
     drawn = [pooled(rng.integers(len(pairs), size=len(pairs)).tolist()) for _ in range(draws)]
     low, high = np.percentile(drawn, [2.5, 97.5])
