@@ -1,0 +1,44 @@
+"""The thresholds of shipped policies are those of the evidence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from onnxprobe.policy import read_policy
+
+EVIDENCE = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text()
+#: The R² that no attack of the evidence exceeded on what passes.
+TARGETS = {"embedding-release": 0.3, "split-inference": 0.5}
+
+
+def _limit(target: float, measure: str) -> float:
+    """Below which value of a measure no attack attained more than a target."""
+    lines = EVIDENCE.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("| no attack above R²"))
+    heads = [cell.strip() for cell in lines[start].split("|")]
+    row = next(line for line in lines[start:] if line.startswith(f"| {target} |"))
+    cell = row.split("|")[heads.index(f"{measure} below")]
+    found = re.match(r" ([0-9.]+) \(", cell)
+    assert found
+    return float(found[1])
+
+
+@pytest.mark.parametrize(("name", "target"), TARGETS.items())
+def test_no_attack_of_the_evidence_exceeded_what_a_policy_says(name: str, target: float) -> None:
+    policy = read_policy(name).policy
+    assert "docs/evidence.md" in policy.description
+    assert f"{target}" in policy.description
+    limits = [
+        (measure, bound.value)
+        for rule in policy.rules
+        for measure, bounds in (rule.max.limits if rule.max else {}).items()
+        for bound in bounds
+    ]
+    names = {"recoverable_share": "max(ρ, floor)", "rank_share": "rank share"}
+    assert {measure for measure, _ in limits} <= set(names)
+    for measure, value in limits:
+        # What is equal to the limit passes.
+        assert value < _limit(target, names[measure])
