@@ -54,6 +54,7 @@ def findings(summary: Cell) -> str:
         _exceeded(networks, _RHO),
         _exceeded(networks, _BOTH),
         *_bounded(summary),
+        *_told(summary),
         _nothing(networks),
     ]
     return "".join(wrapped(line, "- ") + "\n" for line in lines)
@@ -190,6 +191,21 @@ def _bounded(summary: Cell) -> list[str]:
         lines.append(
             f"**dFIL.** {below} of {len(rows)} unbiased attacks beat its bound by more than two "
             "standard errors."
+        )
+    return lines
+
+
+def _told(summary: Cell) -> list[str]:
+    """Say how well members are told, by the loss and by single tensors."""
+    lines = []
+    for study in summary.get("membership", ()):
+        points = study["checkpoints"]
+        alone = max(tensor["auc"] for point in points for tensor in point["tensors"].values())
+        lines.append(
+            f"**Membership.** Over training on {study['members']} images, an attacker who looks at "
+            f"the loss reaches an AUC of {points[-1]['auc']:.2f}; one who looks at a single tensor "
+            f"of any checkpoint at most {alone:.2f}. What degrees of freedom and ranks do "
+            "meanwhile, and whether they move with it, is under *Over training*."
         )
     return lines
 

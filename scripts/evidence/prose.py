@@ -35,9 +35,10 @@ the clock, before the attacks concerned had been looked at.
 
 **A second run.** An earlier one, without refined pictures, without the ResNet, and with
 differences in place of derivatives in the transformers, found ρ off by 0.086 (0.057 to 0.111) and
-Spearman of 0.88 (0.68 to 0.96). Refining was then worked out on the development networks, exact derivatives of the transformers were a fault of onnxprobe that
-the run had shown and that is mended, and everything was attacked once more. The formula of ρ is
-what it was. Calibration against the attacks of the earlier kind is in the table.
+Spearman of 0.88 (0.68 to 0.96). Refining was then worked out on the development networks; that
+the transformers had no exact derivatives was a fault of onnxprobe, which is mended; and everything
+was attacked once more. The formula of ρ is what it was. Calibration against attacks of the earlier
+kind is in the table.
 
 **Releases.** Ten tensors of each network, each with Gaussian noise of s = 0.03, 0.1 and 0.3 of
 its RMS.

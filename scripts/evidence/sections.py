@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.evidence.cells import Cell
+from scripts.evidence.findings import wrapped
 from scripts.evidence.statistics import spearman
 from scripts.evidence.tables import markdown
 
@@ -247,8 +248,10 @@ def _trajectories(found: Cell) -> str:
     )
     return (
         f"{over}\n{markdown(heads, rows)}\n"
-        f"Tensors whose measure falls and then rises over training: {pattern}.\n\n"
-        f"Spearman over tensors of the last AUC of each with its {told}.\n"
+        + wrapped(f"Tensors whose measure falls and then rises over training: {pattern}.")
+        + "\n\n"
+        + wrapped(f"Spearman over tensors of the last AUC of each with its {told}.")
+        + "\n"
     )
 
 
