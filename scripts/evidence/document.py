@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def write(summary: Cell, path: Path) -> None:
     folder = path.with_suffix("")
     figures.scatter(summary["networks"], folder / "calibration.svg")
     figures.curves(summary["networks"], folder / "curves.svg")
+    # All that the document says follows from this, as a test holds.
+    (folder / "summary.json").write_text(json.dumps(summary) + "\n")
     path.write_text(render(summary, folder=folder.name))
 
 

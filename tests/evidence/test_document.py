@@ -47,6 +47,12 @@ def test_the_quick_document_is_made_of_the_quick_figures(summary: dict[str, Any]
     assert render(summary) == (HERE / "quick.md").read_text()
 
 
+def test_the_published_document_is_made_of_the_published_figures() -> None:
+    published = HERE.parents[1] / "docs" / "evidence"
+    found = json.loads((published / "summary.json").read_text())
+    assert render(found, folder="evidence") == published.with_suffix(".md").read_text()
+
+
 def _unwrapped(text: str) -> str:
     return text.replace("\n  ", " ")
 
