@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from onnx import NodeProto
 
-from onnxprobe.errors import DataError, did_you_mean
+from onnxprobe.errors import DataError
 from onnxprobe.graph import walk
 from onnxprobe.graph.dtypes import REAL_TYPES
 from onnxprobe.graph.flow import Reach, trace
 from onnxprobe.graph.model import Graph
+from onnxprobe.hints import did_you_mean
 from onnxprobe.types import Array, TensorType
 
 __all__ = [

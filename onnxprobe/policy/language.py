@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from onnxprobe.errors import did_you_mean
+from onnxprobe.hints import did_you_mean
 from onnxprobe.policy.measures import MEASURES
 from onnxprobe.policy.wording import PlacedError, shown
 

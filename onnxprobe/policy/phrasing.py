@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from onnxprobe.errors import did_you_mean
+from onnxprobe.hints import did_you_mean
 from onnxprobe.policy.language import Bound, Policy, Rule, Waiver
 from onnxprobe.policy.positions import Path, Positions
 from onnxprobe.policy.wording import PlacedError, shown

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import translate
 
-from onnxprobe.errors import did_you_mean
+from onnxprobe.hints import did_you_mean
 from onnxprobe.policy.language import Rule
 from onnxprobe.policy.measures import silence
 from onnxprobe.policy.questions import Question

@@ -63,6 +63,11 @@ def verify(claimed: Report, found: Report) -> Verification:
         problems.append("the samples are others than those of the report")
     if claimed.data.digest is None and claimed.data.samples != found.data.samples:
         problems.append(f"there are {found.data.samples} samples, not {claimed.data.samples}")
+    if claimed.data.digest is not None and claimed.data.labels_digest != found.data.labels_digest:
+        problems.append(
+            "the labels are others than those of the report: give the same with --labels, or none "
+            "if it has none"
+        )
     if _cohorts(claimed) != _cohorts(found):
         problems.append(
             "members and non-members are others than those of the report: give the same with "

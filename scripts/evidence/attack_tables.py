@@ -18,14 +18,13 @@ def bias_table(networks: Networks) -> str:
     for name, network in networks.items():
         excess = table(network, best) - table(network, MEASURES["ρ, worst sample"])
         narrow = np.array([t["size"] < np.prod(network["inputs"]) for t in network["tensors"]])
-        ends = [level["high"] - level["low"] for t in network["tensors"] for level in t["levels"]]
-        row = [name, f"{np.mean(ends):.3f}"]
+        row = [name]
         for chosen in (~narrow, narrow):
             part = excess[chosen]
             row += [f"{chosen.sum()}", f"{part.mean():+.3f}" if part.size else "none"]
         rows.append(row)
-    heads = ["network", "ends of ρ apart, mean", "tensors as large as the input"]
-    return markdown([*heads, "attack − ρ, mean", "smaller tensors", "attack − ρ, mean"], rows)
+    heads = ["network", "tensors no smaller than the input", "attack − ρ there, mean"]
+    return markdown([*heads, "smaller tensors", "attack − ρ in these, mean"], rows)
 
 
 def budget_table(networks: Networks) -> str:
@@ -42,15 +41,27 @@ def budget_table(networks: Networks) -> str:
             for tensor in network["tensors"]
             for level in tensor["levels"]
         ]
+        # Patience ends a curve some rounds after its best; the budget ends the longest.
+        levels = [level for tensor in network["tensors"] for level in tensor["levels"]]
+        full = [
+            len(level["decoder"]["curve"]) == network["rounds"][min(place, 1)]
+            for tensor in network["tensors"]
+            for place, level in enumerate(tensor["levels"])
+        ]
+        steps = [level["refined"]["iterations"] for level in levels]
         rows.append([
             name,
             f"{np.mean(wins):.0%}",
+            f"{np.mean(full):.0%}",
             f"{np.mean(last):.0%}",
             f"{np.median(gain):.3f}",
             f"{max(gain):.3f}",
+            f"{np.mean(np.array(steps) == max(steps)):.0%}",
+            f"{np.mean(np.array(steps) == 0):.0%}",
         ])
-    heads = ["network", "decoder beats ridge", "best in its last round"]
-    return markdown([*heads, "median gain in the last third", "largest"], rows)
+    heads = ["network", "decoder beats ridge", "ended by the budget", "best in its last round"]
+    gains = ["median gain in the last third", "largest"]
+    return markdown([*heads, *gains, "refined to the last iteration", "not at all"], rows)
 
 
 def quality_table(networks: Networks) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.evidence import attack_tables, prose, sections, tables
+from scripts.evidence import attack_tables, prose, real_images, sections, tables
 from scripts.evidence.cells import Cell
 from scripts.evidence.findings import findings, wrapped
 
@@ -29,15 +29,18 @@ def write(summary: Cell, path: Path) -> None:
     figures.curves(summary["networks"], folder / "curves.svg")
     # All that the document says follows from this, as a test holds.
     (folder / "summary.json").write_text(json.dumps(summary) + "\n")
-    path.write_text(render(summary, folder=folder.name))
+    before = folder / "first-run.json"
+    earlier = json.loads(before.read_text()) if before.exists() else None
+    path.write_text(render(summary, folder=folder.name, earlier=earlier))
 
 
-def render(summary: Cell, folder: str | None = None) -> str:
+def render(summary: Cell, folder: str | None = None, earlier: Cell | None = None) -> str:
     """Return the document.
 
     Args:
         summary: What a run found.
         folder: Where its figures lie; without figures if not given.
+        earlier: What a run before found, if there was one.
 
     Returns:
         Markdown.
@@ -46,7 +49,7 @@ def render(summary: Cell, folder: str | None = None) -> str:
     parts = [
         _head(summary["provenance"]),
         "## What was found\n",
-        findings(summary),
+        findings(summary, earlier),
         _design(networks),
         "## Is it calibrated?\n",
         prose.CALIBRATION,
@@ -58,6 +61,8 @@ def render(summary: Cell, folder: str | None = None) -> str:
         "## Does it order tensors?\n",
         prose.ORDER,
         tables.order_table(networks),
+        "Within single networks:\n",
+        tables.network_order_table(networks),
         "## How to choose thresholds\n",
         prose.THRESHOLDS,
         tables.threshold_table(networks),
@@ -67,10 +72,13 @@ def render(summary: Cell, folder: str | None = None) -> str:
         prose.ATTACKS,
         attack_tables.budget_table(networks),
         _figure(folder, "curves", "Validation R² of decoders over rounds"),
-        "How pictures look that the better attack makes at s = 0.1:\n",
+        "How pictures look that the best attack makes at s = 0.1:\n",
         attack_tables.quality_table(networks),
         prose.GRADIENT,
         sections.gradient_section(networks),
+        "## Bounds on real images\n",
+        prose.REAL,
+        real_images.real_table(networks),
         *_studies(summary),
         "## Not reached\n",
         _missed(summary),

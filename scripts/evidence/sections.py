@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.evidence.cells import Cell
-from scripts.evidence.findings import wrapped
-from scripts.evidence.statistics import spearman
+from scripts.evidence.statistics import path, spearman
 from scripts.evidence.tables import markdown
 
 __all__ = [
@@ -210,53 +209,32 @@ def _trajectories(found: Cell) -> str:
         ],
     )
     aucs = np.array([point["auc"] for point in checkpoints])
-    rows, last = [], []
-    changes: dict[str, list[tuple[float, float]]] = {
-        key: [] for key in ("dof", "rank", "effective_rank")
-    }
+    rows = []
     for name in names:
         row = [name]
-        for key in ("dof", "rank", "effective_rank"):
-            values = np.array([float(point["tensors"][name][key]) for point in checkpoints])
-            cv, mcr = variation(values)
-            row += [f"{cv:.3f}", f"{mcr:.3f}", _path(values), f"{spearman(values, aucs):+.2f}"]
-            changes[key].append((cv, mcr))
-        own = np.array([point["tensors"][name]["auc"] for point in checkpoints])
-        last.append(float(own[-1]))
-        row += [f"{own[0]:.2f}", f"{own.max():.2f}", f"{own[-1]:.2f}"]
         for key in ("dof", "rank"):
             values = np.array([float(point["tensors"][name][key]) for point in checkpoints])
-            row.append(f"{spearman(values, own):+.2f}")
-        rows.append(row)
-    ends = np.array(last)
-    parts = ("CV", "MCR", "path", "Spearman with AUC")
-    labels = ("DoF", "rank", "effective rank")
-    own_heads = ("first", "largest", "last", "Spearman with DoF", "Spearman with rank")
+            cv, mcr = variation(values)
+            row += [
+                f"{cv:.3f}",
+                f"{mcr:.3f}",
+                path(values.tolist()),
+                f"{spearman(values, aucs):+.2f}",
+            ]
+        own = np.array([point["tensors"][name]["auc"] for point in checkpoints])
+        rows.append([*row, f"{own.mean():.2f} ± {own.std():.2f}"])
+    parts = ("CV", "MCR", "path", "Spearman with AUC of the loss")
+    labels = ("DoF", "rank")
     heads = [
         "tensor",
         *(f"{a}: {b}" for a in labels for b in parts),
-        *(f"own AUC: {each}" for each in own_heads),
+        "AUC of its own, over checkpoints",
     ]
-    told = ", ".join(
-        f"{kind} of {label} {spearman(np.array([pair[at] for pair in changes[key]]), ends):+.2f}"
-        for key, label in zip(changes, labels, strict=True)
-        for at, kind in enumerate(("CV", "MCR"))
-    )
-    pattern = ", ".join(
-        f"{label} in {sum(row[place] == 'falls, then rises' for row in rows)} of {len(rows)}"
-        for label, place in zip(labels, (3, 7, 11), strict=True)
-    )
-    return (
-        f"{over}\n{markdown(heads, rows)}\n"
-        + wrapped(f"Tensors whose measure falls and then rises over training: {pattern}.")
-        + "\n\n"
-        + wrapped(f"Spearman over tensors of the last AUC of each with its {told}.")
-        + "\n"
-    )
+    return f"{over}\n{markdown(heads, rows)}"
 
 
 def gradient_section(networks: dict[str, Cell]) -> str:
-    """Gradient-based inversion on a few images, beside the better of the other two."""
+    """Gradient-based inversion on a few images, beside refined pictures."""
     rows = []
     for name, network in networks.items():
         found = [tensor["gradient"] for tensor in network["tensors"] if "gradient" in tensor]
@@ -267,7 +245,7 @@ def gradient_section(networks: dict[str, Cell]) -> str:
                 *(f"{found[i]['r2']:.2f} ({found[i]['best_r2']:.2f})" for i in (0, 4, 9)),
                 f"{better} of {len(found)}",
             ])
-    heads = ["network", "first tensor", "fifth", "last", "better than the others"]
+    heads = ["network", "first tensor", "fifth", "last", "better than refined ones"]
     return markdown(heads, rows)
 
 
@@ -295,15 +273,3 @@ def _saturated(said: Cell) -> str:
 
 def _optional(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
-
-
-def _path(values: NDArray[np.float64]) -> str:
-    """Say whether values fall and then rise, by more than a twentieth of their mean."""
-    least = int(values.argmin())
-    slack = 0.05 * values.mean()
-    fell, rose = values[0] - values[least] > slack, values[-1] - values[least] > slack
-    if fell and rose:
-        return "falls, then rises"
-    if fell:
-        return "falls"
-    return "rises" if values[-1] - values[0] > slack else "flat"

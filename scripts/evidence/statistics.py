@@ -16,6 +16,7 @@ __all__ = [
     "bootstrap",
     "leave_one_out",
     "mean_absolute_error",
+    "path",
     "reliability",
     "spearman",
     "spearman_columns",
@@ -137,3 +138,16 @@ def leave_one_out(features: Mapping[str, Array], attained: Mapping[str, Array]) 
 
 def _with_constant(features: Array) -> Array:
     return np.column_stack([np.ones(len(features)), features])
+
+
+def path(given: Sequence[float]) -> str:
+    """Say whether values fall and then rise, by more than a twentieth of their mean."""
+    values = np.array(given, dtype=float)
+    least = int(values.argmin())
+    slack = 0.05 * values.mean()
+    fell, rose = values[0] - values[least] > slack, values[-1] - values[least] > slack
+    if fell and rose:
+        return "falls, then rises"
+    if fell:
+        return "falls"
+    return "rises" if values[-1] - values[0] > slack else "flat"

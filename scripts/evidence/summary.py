@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import platform
 from importlib.metadata import version
 from typing import Any
@@ -66,7 +67,7 @@ def provenance(*, quick: bool, elapsed_s: float) -> Cell:
     packages = ("onnxprobe", "torch", "numpy", "scipy", "scikit-learn", "onnx")
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        "machine": f"two shared CPU cores ({platform.machine()}), one thread",
+        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), a thread per network",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "quick": quick,

@@ -19,10 +19,12 @@ from scripts.evidence.statistics import (
 
 __all__ = [
     "FIT",
+    "FIT_SIZE",
     "MEASURES",
     "PHOTOGRAPHS",
     "WEAKER",
     "Networks",
+    "ahead",
     "attack",
     "attacks",
     "best",
@@ -31,8 +33,12 @@ __all__ = [
     "calibration_table",
     "fits",
     "markdown",
+    "median_order",
+    "network_order_table",
+    "order_against",
     "order_table",
     "orders",
+    "pooled",
     "reliability_table",
     "scored",
     "shuffled",
@@ -63,6 +69,8 @@ MEASURES: dict[str, Measure] = {
 }
 WEAKER = "ρ, against ridge and decoders alone"
 FIT = "fit of depth and log noise"
+#: A fit that also knows how many elements a tensor has for each of the input's.
+FIT_SIZE = "fit of depth, log noise and relative size"
 _SHARES = (
     "ρ, worst sample",
     "ρ, median sample",
@@ -104,9 +112,9 @@ def table(network: Cell, measure: Measure) -> Array:
     ])
 
 
-def fits(networks: Networks) -> dict[str, Array]:
-    """Predict each network from depth and log noise, by a fit to all others."""
-    features = {name: _features(network) for name, network in networks.items()}
+def fits(networks: Networks, *, sizes: bool = False) -> dict[str, Array]:
+    """Predict each network from depth and log noise, and sizes if asked, by a fit to all others."""
+    features = {name: _features(network, sizes=sizes) for name, network in networks.items()}
     attained = {name: table(value, best).ravel() for name, value in networks.items()}
     if len(networks) < 2:
         return {}
@@ -115,7 +123,7 @@ def fits(networks: Networks) -> dict[str, Array]:
 
 def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]:
     """Return predicted and attained R² by share and network; the fit only with two networks."""
-    fitted = fits(networks)
+    fitted = {FIT: fits(networks), FIT_SIZE: fits(networks, sizes=True)}
     found: dict[str, dict[str, tuple[Array, Array]]] = {}
     for name in _SHARES:
         found[name] = {
@@ -126,10 +134,12 @@ def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]
         key: (table(value, MEASURES["ρ, worst sample"]).ravel(), table(value, _learnt).ravel())
         for key, value in networks.items()
     }
-    if fitted:
-        found[FIT] = {
-            key: (fitted[key], table(value, best).ravel()) for key, value in networks.items()
-        }
+    for name, predictions in fitted.items():
+        if predictions:
+            found[name] = {
+                key: (predictions[key], table(value, best).ravel())
+                for key, value in networks.items()
+            }
     return found
 
 
@@ -165,10 +175,68 @@ def orders(networks: Networks) -> dict[str, Interval]:
                 key: (table(value, measure), table(value, _target(name)))
                 for key, value in counted.items()
             },
-            _median_order,
+            median_order,
         )
         for name, measure in MEASURES.items()
     }
+
+
+def pooled(networks: Networks, measure: Measure) -> Array:
+    """Return a measure of all releases of networks, shape (releases,)."""
+    return np.concatenate([table(value, measure).ravel() for value in networks.values()])
+
+
+def ahead(networks: Networks, one: str, other: str, *, weaker: bool = False) -> Interval:
+    """Return by how much one measure's Spearman exceeds another's, paired over networks.
+
+    Args:
+        networks: Those that count.
+        one: A measure.
+        other: Another.
+        weaker: Whether attacks are ridge and decoders alone.
+    """
+    target = _learnt if weaker else best
+    groups = {
+        key: (
+            np.stack([table(value, MEASURES[name]) for name in (one, other)], axis=-1),
+            table(value, target),
+        )
+        for key, value in networks.items()
+    }
+
+    def difference(predicted: Array, attained: Array) -> float:
+        orders = [median_order(predicted[..., at], attained) for at in (0, 1)]
+        return orders[0] - orders[1]
+
+    return bootstrap(groups, difference)
+
+
+def order_against(networks: Networks, name: str, *, weaker: bool) -> Interval:
+    """Return Spearman of a measure with the best attack, or with ridge and decoders alone."""
+    target = _learnt if weaker else best
+    return bootstrap(
+        {
+            key: (table(value, MEASURES[name]), table(value, target))
+            for key, value in networks.items()
+        },
+        median_order,
+    )
+
+
+def network_order_table(networks: Networks) -> str:
+    """Spearman of every measure within each network, median over noise levels."""
+    counted = scored(networks)
+    rows = [
+        [
+            name,
+            *(
+                f"{median_order(table(value, measure), table(value, _target(name))):.2f}"
+                for value in counted.values()
+            ),
+        ]
+        for name, measure in MEASURES.items()
+    ]
+    return markdown(["measure", *counted], rows)
 
 
 def order_table(networks: Networks) -> str:
@@ -182,7 +250,7 @@ def order_table(networks: Networks) -> str:
         found = [table(value, _target(name)) for value in counted]
         predicted, attained = np.concatenate(parts), np.concatenate(found)
         each = spearman_columns(predicted, attained)
-        alone = [_median_order(*pair) for pair in zip(parts, found, strict=True)]
+        alone = [median_order(*pair) for pair in zip(parts, found, strict=True)]
         rows.append([
             name,
             *(f"{value:.2f}" for value in each),
@@ -199,59 +267,74 @@ def shuffled(networks: Networks, draws: int = 300, seed: int = 0) -> Interval:
     predicted = np.concatenate([table(value, MEASURES["ρ, worst sample"]) for value in counted])
     attained = np.concatenate([table(value, best) for value in counted])
     rng = np.random.default_rng(seed)
-    found = [_median_order(rng.permutation(predicted), attained) for _ in range(draws)]
+    found = [median_order(rng.permutation(predicted), attained) for _ in range(draws)]
     low, high = np.percentile(found, [2.5, 97.5])
     return Interval(float(np.mean(found)), float(low), float(high))
 
 
 def reliability_table(networks: Networks, name: str = "ρ, worst sample") -> str:
     """Mean prediction and mean best R², by bins of the prediction."""
-    counted = scored(networks).values()
-    predicted = np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
-    attained = np.concatenate([table(value, best).ravel() for value in counted])
-    rows = [
-        [
+    counted = scored(networks)
+    predicted, attained = pooled(counted, MEASURES[name]), pooled(counted, best)
+    rows = []
+    for part in reliability(predicted, attained):
+        last = part.high == 1
+        inside = (predicted >= part.low) & ((predicted < part.high) | last)
+        error, excess = np.abs(predicted - attained)[inside], (attained - predicted)[inside]
+        rows.append([
             f"{part.low:.1f} to {part.high:.1f}",
             str(part.count),
             f"{part.predicted:.2f}",
             f"{part.attained:.2f}",
             f"{part.attained - part.predicted:+.2f}",
-        ]
-        for part in reliability(predicted, attained)
-    ]
-    return markdown([f"{name} between", "releases", "mean", "mean attack R²", "difference"], rows)
+            f"{error.mean():.3f}",
+            f"{int(np.sum(excess > 0.05))}",
+            f"{max(0.0, excess.max()):.2f}",
+        ])
+    heads = [f"{name} between", "releases", "mean", "mean attack R²", "difference"]
+    return markdown(
+        [*heads, "mean absolute error", "attack above it by 0.05", "largest excess"], rows
+    )
 
 
 def threshold_table(networks: Networks, name: str = "max(ρ, floor)") -> str:
     """What the best attack reached on releases that pass a threshold of a measure."""
-    counted = scored(networks).values()
-    predicted = np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
-    attained = np.concatenate([table(value, best).ravel() for value in counted])
+    predicted, attained = pooled(networks, MEASURES[name]), pooled(networks, best)
+    found = pooled(networks, _found)
+    owner = np.repeat(
+        np.arange(len(networks)),
+        [table(value, best).size for value in networks.values()],
+    )
     rows = []
-    for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
-        passed = attained[predicted <= threshold]
+    for threshold in (0.2, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        chosen = predicted <= threshold
+        passed = attained[chosen]
         if len(passed):
             over = int(np.sum(passed > threshold))
             rows.append([
-                f"{threshold:.1f}",
-                str(len(passed)),
+                f"{threshold:g}",
+                f"{len(passed)} of {len(set(owner[chosen]))}",
                 f"{np.median(passed):.2f}",
                 f"{passed.max():.2f}",
                 f"{over} of {len(passed)}",
+                f"{found[chosen].max():.0%}",
             ])
-    heads = [f"{name} at most", "releases that pass", "median attack R²", "largest attack R²"]
-    return markdown([*heads, "attacks above the threshold"], rows)
+    heads = [f"{name} at most", "releases that pass, of networks", "median attack R²"]
+    return markdown(
+        [*heads, "largest attack R²", "attacks above the threshold", "images found, at most"], rows
+    )
+
+
+def _found(_: Cell, level: Cell) -> float:
+    """Return the largest share of images that any attack re-identifies."""
+    return max(float(level[kind]["found"]) for kind in attacks(level))
 
 
 def target_table(networks: Networks) -> str:
     """Below which value of a measure no attack attained more than a target."""
-    counted = scored(networks).values()
-    attained = np.concatenate([table(value, best).ravel() for value in counted])
+    attained = pooled(networks, best)
     names = ("max(ρ, floor)", "ρ, worst sample", "attained floor", "rank share")
-    measures = {
-        name: np.concatenate([table(value, MEASURES[name]).ravel() for value in counted])
-        for name in names
-    }
+    measures = {name: pooled(networks, MEASURES[name]) for name in names}
     rows = []
     for target in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         row = [f"{target:.1f}"]
@@ -259,8 +342,24 @@ def target_table(networks: Networks) -> str:
             ends = predicted[attained > target]
             end = float(ends.min()) if ends.size else 1.0
             row.append(f"{end:.2f} ({int(np.sum(predicted < end))})")
-        rows.append(row)
-    return markdown(["no attack above R²", *(f"{name} below" for name in names)], rows)
+        rows.append([*row, _transferred(networks, target)])
+    heads = ["no attack above R²", *(f"{name} below" for name in names)]
+    return markdown([*heads, f"largest attack by {names[0]} of the other networks"], rows)
+
+
+def _transferred(networks: Networks, target: float) -> str:
+    """Take the threshold from all other networks, and say what attacks attained in each."""
+    measure, largest = MEASURES["max(ρ, floor)"], []
+    for name, network in networks.items():
+        others = {key: value for key, value in networks.items() if key != name}
+        if not others:
+            return "none"
+        ends = pooled(others, measure)[pooled(others, best) > target]
+        end = float(ends.min()) if ends.size else 1.0
+        mine, attained = table(network, measure).ravel(), table(network, best).ravel()
+        if (mine < end).any():
+            largest.append(float(attained[mine < end].max()))
+    return f"{max(largest):.2f}" if largest else "none passes"
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -282,13 +381,16 @@ def _learnt(_: Cell, level: Cell) -> float:
     return attack(level, kinds=("ridge", "decoder"))
 
 
-def _features(network: Cell) -> Array:
-    return np.array([
-        [tensor["depth"], np.log(level["s"])]
-        for tensor in network["tensors"]
-        for level in tensor["levels"]
-    ])
+def _features(network: Cell, *, sizes: bool) -> Array:
+    inputs = float(np.prod(network["inputs"]))
+    rows = []
+    for tensor in network["tensors"]:
+        # More elements than the input has tell no more of it.
+        size = min(0.0, np.log(tensor["size"] / inputs))
+        rows += [[tensor["depth"], np.log(level["s"]), size] for level in tensor["levels"]]
+    return np.array(rows)[:, : 3 if sizes else 2]
 
 
-def _median_order(predicted: Array, attained: Array) -> float:
+def median_order(predicted: Array, attained: Array) -> float:
+    """Return Spearman within each noise level, and of these the median."""
     return float(np.median(spearman_columns(predicted, attained)))

@@ -15,17 +15,15 @@ from onnxprobe.policy.verdict import EXIT_CODES
 from onnxprobe.record import (
     Coverage,
     DofRecord,
-    JacobianSample,
     Levels,
     Omission,
-    PriorRecord,
     RankLevels,
     ReleaseRecord,
     Report,
     Share,
 )
 from tests.policy.judgements import TODAY, changed, policy, verdict, whole
-from tests.reports import COHORTS, report, tensor
+from tests.reports import report, tensor
 
 
 def test_a_bound_passes_or_fails() -> None:
@@ -278,170 +276,6 @@ def test_waivers_count_until_they_end() -> None:
     idle = judge(whole(tensor()), policy({"max": {"rank": 64}}, waivers=[waiver]), TODAY)
     assert idle.verdict == "pass"
     assert idle.notes == ["the waiver of 'rule 0' until 2026-06-01 was not needed"]
-
-
-def test_only_regressions_fail_beside_a_baseline() -> None:
-    rule = {"max": {"rank": 60}}
-    found = whole(tensor("a"), tensor("b"))
-    worse = whole(changed("a", rank=RankLevels(min=1, median=2, max=62)), tensor("b"))
-    judgement = judge(found, policy(rule), TODAY, worse)
-    by_name = {each.tensor: each for each in judgement.rules[0].findings}
-    assert (by_name["a"].verdict, by_name["a"].known) == ("fail", False)
-    assert by_name["a"].reason == "the baseline had 62"
-    assert (by_name["b"].verdict, by_name["b"].known) == ("warn", True)
-    assert verdict(found, rule, baseline=found) == "warn"
-    met = whole(changed("a", rank=RankLevels(min=1, median=2, max=60)), tensor("b"))
-    assert verdict(found, rule, baseline=met) == "fail"
-    assert verdict(found, rule, baseline=whole(tensor("b"))) == "fail"
-
-
-def _between(low: float, high: float) -> Report:
-    share = Share(low=low, high=high)
-    release = [ReleaseRecord(noise="0.1", s=0.1, recoverable=share, attained=0.0)]
-    return whole(tensor("a", release=release))
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [((0.4, 0.4), "warn"), ((0.39, 0.4), "warn"), ((0.39, 0.95), "fail"), ((0.3, 0.39), "warn")],
-)
-def test_a_baseline_excuses_nothing_that_may_be_worse(
-    now: tuple[float, float], expected: str
-) -> None:
-    rule = {"max": {"recoverable_share": {"noise": 0.1, "value": 0.2}}}
-    assert verdict(_between(*now), rule, baseline=_between(0.4, 0.4)) == expected
-    # What was no better known is no worse.
-    assert verdict(_between(*now), rule, baseline=_between(0.4, 0.95)) == "warn"
-
-
-def test_a_rank_that_is_no_more_than_a_lower_bound_is_not_excused_by_an_exact_one() -> None:
-    few = RankLevels(min=1, median=2, max=62, at_least=True)
-    rule = {"max": {"rank": 60}}
-    assert verdict(whole(changed("a", rank=few)), rule, baseline=whole(tensor("a"))) == "fail"
-    assert verdict(whole(changed("a", rank=few)), rule, baseline=whole(changed("a", rank=few))) == (
-        "warn"
-    )
-
-
-def test_what_is_not_with_respect_to_the_input_is_noted() -> None:
-    run = report().run.model_copy(update={"configuration": {"wrt": "relu"}})
-    notes = judge(whole(tensor(), run=run), policy({"max": {"rank": 64}}), TODAY).notes
-    assert notes == [
-        "figures are with respect to 'relu', as --wrt asked, and say nothing of what comes before "
-        "it"
-    ]
-
-
-def test_one_tensor_is_a_release_of_its_own() -> None:
-    rule = {"role": None, "together": ["relu"], "max": {"rank": 63}}
-    assert verdict(whole(tensor()), rule) == "fail"
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"membership": COHORTS}, "it had other members or non-members"),
-        (
-            {"data": report().data.model_copy(update={"labels_digest": "99" * 32})},
-            "it had other labels",
-        ),
-        ({"data": report().data.model_copy(update={"digest": "99" * 32})}, "other samples"),
-        (
-            {"run": report().run.model_copy(update={"configuration": {"directions": 8}})},
-            "directions was 8 and is None",
-        ),
-        (
-            {"prior": PriorRecord(kind="isotropic", variance=1.0, directions=64, share=1.0)},
-            "the prior was isotropic and is data",
-        ),
-        ({"data": report().data.model_copy(update={"digest": None})}, "other samples"),
-    ],
-)
-def test_a_baseline_that_was_measured_otherwise_excuses_nothing(
-    changes: dict[str, Any], said: str
-) -> None:
-    found = whole(tensor())
-    judgement = judge(found, policy({"max": {"rank": 60}}), TODAY, whole(tensor(), **changes))
-    assert judgement.verdict == "fail"
-    assert said in judgement.notes[0]
-
-
-def test_a_verdict_names_its_baseline_and_its_day() -> None:
-    found = whole(tensor())
-    rules = policy({"max": {"rank": 60}})
-    judgement = judge(found, rules, TODAY, found)
-    assert (judgement.baseline, judgement.day) == (judgement.report, TODAY)
-    assert judge(found, rules, TODAY).baseline is None
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        {"recoverable_dof": {"noise": 0.1, "value": 0.0}},
-        {"bits": {"noise": 0.1, "value": 0.0}},
-        {"noise_for": 0.01},
-    ],
-)
-def test_a_weak_prior_passes_no_rule_from_below(rule: dict[str, Any]) -> None:
-    levels = Levels(min=1.0, median=2.0, max=3.0)
-    release = [ReleaseRecord(noise="0.1", s=0.1, recoverable_dof=levels, bits=levels)]
-    weak = PriorRecord(kind="isotropic", variance=1.0, directions=64, share=1.0)
-    told = tensor(release=release)
-    assert verdict(whole(told), {"min": rule}) == "pass"
-    assert verdict(whole(told, prior=weak), {"min": rule}) == "inconclusive"
-
-
-def test_drawn_samples_pass_no_rule_on_degrees_of_freedom_from_below() -> None:
-    drawn = report().data.model_copy(update={"synthetic": True, "digest": None})
-    assert verdict(whole(tensor()), {"min": {"dof": 21}}) == "pass"
-    assert verdict(whole(tensor(), data=drawn), {"min": {"dof": 21}}) == "inconclusive"
-
-
-def test_what_few_directions_saw_of_leakage_is_a_lower_bound() -> None:
-    def found(**changes: Any) -> Report:
-        made = changed("a", **changes)
-        levels = Levels(min=8.0, median=8.0, max=8.0)
-        made.release[0] = ReleaseRecord(noise="0.1", s=0.1, dfil=levels, unbiased_mse=0.1)
-        return whole(made)
-
-    def rule(value: float, measure: str = "dfil", side: str = "max") -> dict[str, Any]:
-        return {side: {measure: {"noise": 0.1, "value": value}}}
-
-    few = found(complete=False, directions=16)
-    # 8 is estimated; a quarter of it was seen, and 10 is its upper end.
-    expected = {1.9: "fail", 2.1: "inconclusive", 9.9: "inconclusive", 10.1: "pass"}
-    assert {value: verdict(few, rule(value)) for value in expected} == expected
-    assert verdict(few, rule(2.1, side="min")) == "inconclusive"
-    assert verdict(found(), rule(7.9)) == "fail"
-    assert verdict(found(), rule(8.1)) == "pass"
-    # A bound on an error may be too low; it is never too high.
-    assert verdict(few, rule(0.1, "unbiased_mse", "min")) == "pass"
-    assert verdict(few, rule(0.2, "unbiased_mse", "min")) == "inconclusive"
-    assert verdict(found(), rule(0.2, "unbiased_mse", "min")) == "fail"
-
-
-def test_a_bound_of_a_mean_is_an_estimate_where_jacobians_vary() -> None:
-    def label(*norms: float) -> str | None:
-        samples = [
-            JacobianSample(sample=n, status="ok", frobenius=[norm, norm, norm])
-            for n, norm in enumerate(norms)
-        ]
-        made = changed("a", samples=samples, stable_rank=Levels(min=2.0, median=2.0, max=2.0))
-        made.release[0] = ReleaseRecord(noise="0.1", s=0.1, van_trees_share=0.4)
-        rule = {"min": {"van_trees_share": {"noise": 0.1, "value": 0.5}}}
-        return judge(whole(made), policy(rule), TODAY).rules[0].findings[0].label
-
-    assert label(3.0, 3.0) == "bound"
-    assert label(3.0, 3.3) == "estimated bound"
-    # Of one, nobody knows whether it is the same elsewhere.
-    assert label(3.0) == "estimated bound"
-
-
-def test_noise_that_is_enough_may_be_more_than_is_needed() -> None:
-    few, all_seen = whole(changed("a", complete=False)), whole(tensor())
-    assert verdict(few, {"max": {"noise_for": 4.3}}) == "pass"
-    assert verdict(few, {"max": {"noise_for": 4.1}}) == "inconclusive"
-    assert verdict(all_seen, {"max": {"noise_for": 4.1}}) == "fail"
 
 
 RANKS = st.integers(0, 64)

@@ -11,7 +11,9 @@ from onnxprobe.policy import read_policy
 
 EVIDENCE = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text()
 #: The R² that no attack of the evidence exceeded on what passes.
-TARGETS = {"embedding-release": 0.3, "split-inference": 0.5}
+TARGETS = {"embedding-release": 0.4, "split-inference": 0.5}
+#: Fewer releases support nothing.
+LEAST = 10
 
 
 def _limit(target: float, measure: str) -> float:
@@ -21,8 +23,9 @@ def _limit(target: float, measure: str) -> float:
     heads = [cell.strip() for cell in lines[start].split("|")]
     row = next(line for line in lines[start:] if line.startswith(f"| {target} |"))
     cell = row.split("|")[heads.index(f"{measure} below")]
-    found = re.match(r" ([0-9.]+) \(", cell)
+    found = re.match(r" ([0-9.]+) \(([0-9]+)\)", cell)
     assert found
+    assert int(found[2]) >= LEAST
     return float(found[1])
 
 
@@ -37,8 +40,7 @@ def test_no_attack_of_the_evidence_exceeded_what_a_policy_says(name: str, target
         for measure, bounds in (rule.max.limits if rule.max else {}).items()
         for bound in bounds
     ]
-    names = {"recoverable_share": "max(ρ, floor)", "rank_share": "rank share"}
-    assert {measure for measure, _ in limits} <= set(names)
-    for measure, value in limits:
+    assert {measure for measure, _ in limits} == {"recoverable_share"}
+    for _, value in limits:
         # What is equal to the limit passes.
-        assert value < _limit(target, names[measure])
+        assert value < _limit(target, "max(ρ, floor)")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from onnxprobe.analysis.messages import CatalogueEntry
-from onnxprobe.errors import DataError, did_you_mean
+from onnxprobe.errors import DataError
+from onnxprobe.hints import did_you_mean
 
 __all__ = ["select"]
 

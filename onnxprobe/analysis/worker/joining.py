@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnxprobe.analysis.worker.study import Study
-from onnxprobe.errors import DataError, RunError, did_you_mean
+from onnxprobe.errors import DataError, RunError
 from onnxprobe.graph import JointParts, expose_tensors, join_tensors, readable_names
+from onnxprobe.hints import did_you_mean
 from onnxprobe.runtime import Session
 from onnxprobe.types import Array
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from onnxprobe.analysis.worker.opening import ModelFile, open_graph
 from onnxprobe.analysis.worker.ranks import known_types
-from onnxprobe.errors import DataError, ModelError, RunError, did_you_mean
+from onnxprobe.errors import DataError, ModelError, RunError
 from onnxprobe.graph import (
     REAL_TYPES,
     Differentiated,
@@ -25,6 +25,7 @@ from onnxprobe.graph import (
     upcast_graph,
     write_model,
 )
+from onnxprobe.hints import did_you_mean
 from onnxprobe.inputs import set_dimensions
 from onnxprobe.runtime import Session, Settings
 from onnxprobe.types import Program, TensorType

@@ -1,0 +1,36 @@
+"""Attacks on real images against the bound of a Gaussian prior, which does not hold for them."""
+
+from __future__ import annotations
+
+from scripts.evidence.cells import Cell
+from scripts.evidence.tables import Networks, attacks, markdown
+
+__all__ = ["real_excess", "real_table"]
+
+
+def real_excess(networks: Networks) -> tuple[int, int]:
+    """Count attacks below the stated van Trees bound by more than two standard errors, and all."""
+    counts = [_beaten(network) for network in networks.values()]
+    return sum(beaten for beaten, _, _ in counts), sum(tried for _, tried, _ in counts)
+
+
+def real_table(networks: Networks) -> str:
+    """The same by network, with the least error relative to the bound."""
+    rows = []
+    for name, network in networks.items():
+        beaten, tried, least = _beaten(network)
+        rows.append([f"{name} ({network['role']})", f"{beaten} of {tried}", f"{least:.2f}"])
+    heads = ["network", "errors below the bound by 2 standard errors", "least error / bound"]
+    return markdown(heads, rows)
+
+
+def _beaten(network: Cell) -> tuple[int, int, float]:
+    ratios, beaten = [], 0
+    for tensor in network["tensors"]:
+        for level in tensor["levels"]:
+            for kind in attacks(level):
+                seen, bound = level[kind], level["van_trees_mse"]
+                if bound:
+                    ratios.append(seen["mse"] / bound)
+                    beaten += seen["mse"] + 2 * seen["mse_error"] < bound
+    return beaten, len(ratios), min(ratios)
