@@ -171,7 +171,8 @@ def _ordered(networks: Networks, found: dict[str, Interval]) -> list[str]:
         f"levels, and with ridge and decoders alone {weaker.shown(2)}. "
         + _aim(rho.value >= _SPEARMAN, f"at least {_SPEARMAN:g}", networks)
     ]
-    level, worse = [], []
+    level: list[str] = []
+    worse: list[str] = []
     for name in _NAIVE:
         pairs = [ahead(counted, _RHO, name, weaker=each) for each in (False, True)]
         said = f"{name} ({found[name].value:.2f}; ρ ahead by {pairs[0].shown(2)})"
