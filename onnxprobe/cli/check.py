@@ -45,14 +45,15 @@ __all__ = ["check"]
     type=click.Path(path_type=Path),
     multiple=True,
     help="Write the verdict to this file: .sarif, .xml (JUnit), .json, .intoto.json, "
-    ".cdx.json (CycloneDX); or the report: .report.json, .csv. Repeatable.",
+    ".cdx.json (CycloneDX); or the report: .report.json, .csv, "
+    ".heatmap.json. Repeatable.",
 )
 @click.option(
     "--format",
     "formats",
     multiple=True,
-    help="Format of an -o whose ending does not tell: report, in-toto, cyclonedx, json, sarif, "
-    "junit or csv; one for all, or one for each in order.",
+    help="Format of an -o whose ending does not tell: heatmap, report, in-toto, cyclonedx, json, "
+    "sarif, junit or csv; one for all, or one for each in order.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="List every finding, and native messages.")

@@ -169,15 +169,13 @@ def _configuration(options: dict[str, Any], policy: Policy | None = None) -> Con
     from onnxprobe.analysis.configuration import DEFAULT_NOISE, DEFAULT_TARGETS
     from onnxprobe.policy.questions import same_noise
 
-    levels: list[str] = []
-    for given in options["noise"] or DEFAULT_NOISE:
-        if not any(same_noise(given, level) for level in levels):
-            levels.append(given)
-    noise = policy.noise if policy else ()
+    noise: list[str] = []
+    for level in [*(options["noise"] or DEFAULT_NOISE), *(policy.noise if policy else ())]:
+        if not any(same_noise(level, each) for each in noise):
+            noise.append(level)
     targets = policy.targets if policy else ()
     together = dict.fromkeys([*options["together"], *(policy.together if policy else ())])
     optional = policy.together_if_known if policy else ()
-    further = [each for each in noise if not any(same_noise(each, level) for level in levels)]
     pictures = ("scale", "mean", "std", "layout", "transpose", "channels", "resize")
     same = (
         "samples",
@@ -202,7 +200,7 @@ def _configuration(options: dict[str, Any], policy: Policy | None = None) -> Con
         sizes=dict(options["sizes"]),
         together=tuple(together),
         together_if_known=tuple(group for group in optional if group not in together),
-        noise=[*levels, *further],
+        noise=noise,
         targets=tuple(dict.fromkeys([*(options["targets"] or DEFAULT_TARGETS), *targets])),
         rank_tolerances=policy.tolerances if policy else (),
         allow_links=options["allow_linked_data"],

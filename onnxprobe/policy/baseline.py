@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -100,14 +99,12 @@ class Baseline:
 
 
 def _no_worse(now: Reading, before: Reading) -> bool:
-    """Whether neither end is higher; what is known of less closely may be higher."""
+    """Whether neither end is higher; what is known less closely may be higher."""
     ends = ((now.low, before.low), (now.high, before.high))
-    infinite = math.inf
-    pairs = [
-        (infinite if one is None else one, infinite if other is None else other)
-        for one, other in ends
-    ]
-    return all(one <= other + _STEADY * abs(other) for one, other in pairs if other < infinite)
+    return all(
+        then is None or (end is not None and end <= then + _STEADY * abs(then))
+        for end, then in ends
+    )
 
 
 def _turned(reading: Reading) -> Reading:

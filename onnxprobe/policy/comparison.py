@@ -145,7 +145,7 @@ def _joint(before: Report, after: Report) -> Iterator[Pair]:
     later = {frozenset(each.tensors): each.record for each in after.together}
     for each in before.together:
         if (record := later.get(frozenset(each.tensors))) is not None:
-            label = {"name": " + ".join(each.tensors)}
+            label = {"name": each.label}
             yield Pair(
                 each.record.model_copy(update=label), record.model_copy(update=label), "name"
             )

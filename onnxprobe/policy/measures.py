@@ -214,16 +214,19 @@ def _dfil(question: Question, release: ReleaseRecord) -> Reading:
         return exactly(None)
     value = question.worst(release.dfil)
     jacobian = question.tensor.jacobian
-    if jacobian is None or jacobian.complete:
+    norms = [each.frobenius for each in (jacobian.samples if jacobian else ()) if each.frobenius]
+    if _is_complete(question):
         return exactly(value)
-    # Through k of n directions it is an estimate, n/k of what was seen, which is there for certain.
-    low = value * jacobian.directions / max(1, jacobian.inputs)
-    if question.side == "min" or not release.unbiased_mse:
+    if not norms:
+        return Reading(None, None, _MORE_DIRECTIONS)
+    # It is proportional to ‖J‖_F², of which every sample has an estimate and its ends at 95 %.
+    worst = max if question.side == "max" else min
+    low, middle, high = (worst(norm[at] for norm in norms) for at in range(3))
+    if not middle > 0:
         # Where nothing was seen, nobody knows what leaks elsewhere.
-        return Reading(low, None, _MORE_DIRECTIONS, "certified lower bound")
-    # The bound on the error is of the estimate's upper end.
-    high = max(value, 1 / release.unbiased_mse)
-    return Reading(low, high, _MORE_DIRECTIONS, "certified lower bound")
+        return Reading(0.0, None, _MORE_DIRECTIONS)
+    scale = value / middle**2
+    return Reading(scale * low**2, scale * high**2, _MORE_DIRECTIONS)
 
 
 def _error_bound(name: str, *, of_prior: bool) -> _ReleaseReader:
@@ -268,18 +271,13 @@ def _needed_noise(question: Question, _: JacobianRecord) -> Reading:
             None, None, f"the report has no noise for a share of {target:g}: --target adds it"
         )
     (value,) = found
-    tried = any(each.attained is not None for each in question.tensor.release)
-    if question.is_judged and not tried:
-        return _founded(
-            question, value if _is_complete(question) else None, None, _NOT_RECONSTRUCTED
-        )
     if value is None:
         return Reading(None, None, "no noise can be said to be enough: --directions all may tell")
-    if _unfounded(question.report) and question.is_judged:
-        # Who knows too little beforehand asks for too little noise.
-        return _founded(question, value if _is_complete(question) else None, None)
+    tried = any(each.attained is not None for each in question.tensor.release)
     # It is enough whatever unseen directions hold, and perhaps more than is needed.
-    return Reading(value if _is_complete(question) else None, value, _MORE_DIRECTIONS)
+    low = value if _is_complete(question) else None
+    high = value if tried or not question.is_judged else None
+    return _founded(question, low, high, _MORE_DIRECTIONS if tried else _NOT_RECONSTRUCTED)
 
 
 MEASURES: dict[str, Measure] = {

@@ -74,7 +74,8 @@ def follow(reports: Sequence[Report]) -> Trajectory:
         records = [tensor, *(each[tensor.name] for each in found)]
         for measure in _MEASURES:
             readings = [
-                MEASURES[measure].read(Question(report, record))
+                # Nothing is decided here: what is known is followed as it is.
+                MEASURES[measure].read(Question(report, record, is_judged=False))
                 for report, record in zip(reports, records, strict=True)
             ]
             values = [reading.low for reading in readings]
@@ -92,8 +93,8 @@ def follow(reports: Sequence[Report]) -> Trajectory:
                 )
             )
     notes = [
-        f"{name}: {note}"
-        for name, report in zip([each.model.name for each in others], others, strict=True)
+        f"{report.model.name}: {note}"
+        for report in others
         for note in (*differing_data(report, first), *differing_options(first, report))
     ]
     return Trajectory(

@@ -225,7 +225,7 @@ def _pairs(claimed: Report, found: Report) -> Iterator[tuple[str, TensorRecord, 
     joint = {frozenset(each.tensors): each.record for each in found.together}
     for each in claimed.together:
         if (record := joint.get(frozenset(each.tensors))) is not None:
-            yield " + ".join(each.tensors), each.record, record
+            yield each.label, each.record, record
 
 
 def _margin(measure: str, noise: float) -> float:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from onnxprobe.errors import DataError
 from onnxprobe.policy import Judgement
 from onnxprobe.record import Report
-from onnxprobe.report.formats import plain_json, render_csv, render_json
+from onnxprobe.report.formats import FORMATS, plain_json, render_csv, render_json
 
 __all__ = ["VERDICT_FORMATS", "verdict_formats"]
 
@@ -25,12 +25,6 @@ def _of_report(render: Callable[[Report], bytes]) -> Renderer:
     return lambda content: render(content[1])
 
 
-def _render_heatmap(report: Report) -> bytes:
-    from onnxprobe.report.heatmap import render_heatmap
-
-    return render_heatmap(report)
-
-
 def _later(module: str, function: str) -> Renderer:
     """Import a renderer, and the library behind it, when it is needed."""
 
@@ -43,7 +37,7 @@ def _later(module: str, function: str) -> Renderer:
 
 # By format: the ending that stands for it, and how it is written. Longer endings come first.
 VERDICT_FORMATS: dict[str, tuple[str, Renderer]] = {
-    "heatmap": (".heatmap.json", _of_report(_render_heatmap)),
+    "heatmap": (".heatmap.json", _of_report(FORMATS[".heatmap.json"])),
     "report": (".report.json", _of_report(render_json)),
     "in-toto": (".intoto.json", _later("statement", "render_statement")),
     "cyclonedx": (".cdx.json", _later("bill", "render_bill")),

@@ -195,14 +195,13 @@ def _ordered(networks: Networks, found: dict[str, Interval]) -> list[str]:
 def _blind(networks: Networks) -> list[str]:
     """Say what is known without any data, of photographs and of others."""
     kinds = {
-        "photographs": [v for v in scored(networks).values() if v["data"] in PHOTOGRAPHS],
-        "digits and faces": [v for v in scored(networks).values() if v["data"] not in PHOTOGRAPHS],
+        "photographs": {k: v for k, v in scored(networks).items() if v["data"] in PHOTOGRAPHS},
+        "digits and faces": {
+            k: v for k, v in scored(networks).items() if v["data"] not in PHOTOGRAPHS
+        },
     }
     found = {
-        kind: mean_absolute_error(
-            np.concatenate([table(value, MEASURES["ρ, no data"]).ravel() for value in chosen]),
-            np.concatenate([table(value, best).ravel() for value in chosen]),
-        )
+        kind: mean_absolute_error(pooled(chosen, MEASURES["ρ, no data"]), pooled(chosen, best))
         for kind, chosen in kinds.items()
         if chosen
     }

@@ -35,10 +35,15 @@ def test_drawn_samples_pass_no_rule_on_degrees_of_freedom_from_below() -> None:
     assert verdict(whole(tensor(), data=drawn), {"min": {"dof": 21}}) == "inconclusive"
 
 
-def test_what_few_directions_saw_of_leakage_is_a_lower_bound() -> None:
+def test_leakage_through_few_directions_has_the_ends_of_the_norm() -> None:
     def found(**changes: Any) -> Report:
-        made = changed("a", **changes)
-        levels = Levels(min=8.0, median=8.0, max=8.0)
+        norms = ([1.0, 1.5, 3.0], [1.0, 2.0, 2.5])
+        samples = [
+            JacobianSample(sample=n, status="ok", frobenius=norm) for n, norm in enumerate(norms)
+        ]
+        made = changed("a", samples=samples, **changes)
+        # Proportional to the squares of the estimates, which are 1.5 and 2.
+        levels = Levels(min=4.5, median=6.25, max=8.0)
         made.release[0] = ReleaseRecord(noise="0.1", s=0.1, dfil=levels, unbiased_mse=0.1)
         return whole(made)
 
@@ -46,10 +51,12 @@ def test_what_few_directions_saw_of_leakage_is_a_lower_bound() -> None:
         return {side: {measure: {"noise": 0.1, "value": value}}}
 
     few = found(complete=False, directions=16)
-    # 8 is estimated; a quarter of it was seen, and 10 is its upper end.
-    expected = {1.9: "fail", 2.1: "inconclusive", 9.9: "inconclusive", 10.1: "pass"}
+    # 8 is estimated; a norm of 1 is certain, which leaks 2, and one of 3 may be, which leaks 18.
+    expected = {1.9: "fail", 2.1: "inconclusive", 17.9: "inconclusive", 18.1: "pass"}
     assert {value: verdict(few, rule(value)) for value in expected} == expected
-    assert verdict(few, rule(2.1, side="min")) == "inconclusive"
+    # From below, the sample that leaks least: between 2 and 2.5²·2.
+    least = {1.9: "pass", 2.1: "inconclusive", 12.4: "inconclusive", 12.6: "fail"}
+    assert {value: verdict(few, rule(value, side="min")) for value in least} == least
     assert verdict(found(), rule(7.9)) == "fail"
     assert verdict(found(), rule(8.1)) == "pass"
     # A bound on an error may be too low; it is never too high.

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxprobe.analysis.messages import DerivationAnswer, Layout
 from onnxprobe.analysis.worker.study import Study
-from onnxprobe.analysis.worker.survey import survey
+from onnxprobe.analysis.worker.survey import survey, unranked
 from onnxprobe.errors import ModelError, OnnxProbeError, RunError
 from onnxprobe.graph import (
     HALF_TYPES,
@@ -228,13 +228,14 @@ def _differentiated(study: Study, layouts: Sequence[Layout]) -> Differentiated:
 
 def _survey_ranks(study: Study) -> None:
     """Run tensors that nobody asked for, where rules need ranks that inference does not find."""
-    graph, types = study.smooth_graph, study.types
+    if "ranks surveyed" in study.cache:
+        return
+    study.cache["ranks surveyed"] = True
+    inside = study.smooth_graph.producers
     unknown = [
         name
-        for name in study.graph.producers
-        if name in graph.producers
-        and name not in study.surveyed
-        and (name not in types or (types[name].shape is None and types[name].kind == "tensor"))
+        for name in unranked(study.graph.producers, study.types)
+        if name in inside and name not in study.surveyed
     ]
     for start in range(0, len(unknown), _SURVEYED_AT_ONCE):
         try:

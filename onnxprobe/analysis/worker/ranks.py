@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from onnxprobe.analysis.configuration import Configuration
 from onnxprobe.analysis.worker.opening import GivenSamples, ModelFile, open_study
-from onnxprobe.analysis.worker.survey import survey
+from onnxprobe.analysis.worker.survey import survey, unranked
 from onnxprobe.errors import OnnxProbeError
 from onnxprobe.graph import Graph, infer_types
 from onnxprobe.types import TensorType
@@ -59,8 +59,7 @@ def _ranks_by_running(
     allow_links: bool,
 ) -> dict[str, TensorType]:
     """Complete ranks that inference does not know by running the model on drawn inputs."""
-    unknown = [name for name in graph.producers if name not in types or types[name].shape is None]
-    unknown = [name for name in unknown if types.get(name, _TENSOR).kind == "tensor"]
+    unknown = unranked(graph.producers, types)
     if not unknown:
         return {}
     configuration = Configuration(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from onnxprobe.graph import readable_names
 from onnxprobe.graph.catalogue import obstacle
 from onnxprobe.record import Omission
 from onnxprobe.runtime import CPU, RowLayout, Session, find_axis, has_same_values
-from onnxprobe.types import Array
+from onnxprobe.types import Array, TensorType
 
-__all__ = ["relative_difference", "survey"]
+__all__ = ["relative_difference", "survey", "unranked"]
 
 # Enough rows that no other dimension is likely to be their number by chance.
 ROWS = 3
@@ -72,6 +72,21 @@ def survey(study: Study, names: Sequence[str]) -> SurveyAnswer:
     study.surveyed.update((layout.name, layout) for layout in layouts)
     difference = _check_outputs(study, singles[0], again)
     return SurveyAnswer(layouts=layouts, skipped=skipped, output_difference=difference)
+
+
+def unranked(names: Iterable[str], types: Mapping[str, TensorType]) -> list[str]:
+    """Choose the tensors whose rank nothing but a run tells.
+
+    Args:
+        names: Of tensors.
+        types: What inference found.
+
+    Returns:
+        Those of unknown type, and tensors of unknown rank.
+    """
+    unknown = TensorType("", None, None)
+    found = ((name, types.get(name, unknown)) for name in names)
+    return [name for name, kind in found if kind.shape is None and kind.kind == "tensor"]
 
 
 def _distinct_rows(study: Study) -> list[int]:
