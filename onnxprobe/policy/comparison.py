@@ -101,7 +101,7 @@ def compare(before: Report, after: Report) -> Comparison:
     asked = [
         *(_Asked(name) for name in _SCALARS),
         *(_Asked(name, noise=noise) for noise in noises for name in _BY_NOISE),
-        *(_Asked("noise_for", target=f"{target:g}") for target in targets),
+        *(_Asked("noise_for", target=repr(target)) for target in targets),
     ]
     found = [
         difference

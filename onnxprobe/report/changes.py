@@ -130,7 +130,7 @@ def _name(name: str, console: Console) -> Text:
 def _measure(difference: Difference) -> str:
     at = f" at {difference.noise}" if difference.noise else ""
     if difference.target:
-        at = f" {float(difference.target):.0%}"
+        at = f" {100 * float(difference.target):g}%"
     return f"{difference.measure}{at}"
 
 

@@ -58,7 +58,8 @@ def test_the_noise_that_a_policy_speaks_of_is_measured(tmp_path: Path) -> None:
 def test_a_rank_is_counted_at_the_tolerance_that_a_policy_speaks_of(tmp_path: Path) -> None:
     policy, out = tmp_path / "p.toml", tmp_path / "r.report.json"
     policy.write_text(
-        '[[rule]]\nname = "a"\nrole = "all"\nmax = { rank = { tolerance = 0.05, value = 0 } }\n'
+        '[[rule]]\nname = "a"\nrole = "all"\n'
+        "max = { rank = { tolerance = 0.051234567, value = 0 } }\n"
     )
     code, said = run_inside([
         "check", str(MODEL), *FAST, "--policy", str(policy), "-o", str(out), "-q",
@@ -67,7 +68,7 @@ def test_a_rank_is_counted_at_the_tolerance_that_a_policy_speaks_of(tmp_path: Pa
     for each in Report.read(out).tensors:
         assert each.jacobian is not None
         if each.jacobian.rank is not None and not each.jacobian.rank.at_least:
-            counts = [each.jacobian.rank_at[name].max for name in ("0.05", "1e-2", "1e-3")]
+            counts = [each.jacobian.rank_at[name].max for name in ("0.051234567", "1e-2", "1e-3")]
             assert counts == sorted(counts)
 
 

@@ -92,15 +92,17 @@ def test_a_trajectory_says_what_else_changed() -> None:
 
 
 def test_joint_releases_and_sufficient_noise_are_compared() -> None:
-    run = report().run.model_copy(update={"configuration": {"targets": [0.05]}})
+    # More digits than a number is usually shown with.
+    run = report().run.model_copy(update={"configuration": {"targets": [0.05123456789]}})
 
     def found(needed: float) -> Report:
-        joint = JointRecord(tensors=["a", "b"], record=tensor(noise_for={"0.05": needed}))
+        enough = {"0.05123456789": needed}
+        joint = JointRecord(tensors=["a", "b"], record=tensor(noise_for=enough))
         return report(tensor("a"), together=[joint], run=run)
 
     (difference,) = compare(found(4.0), found(5.0)).differences
     assert (difference.tensor, difference.measure, difference.target) == (
-        "a + b", "noise_for", "0.05",
+        "a + b", "noise_for", "0.05123456789",
     )  # fmt: skip
     assert (difference.change, difference.significant) == (0.25, True)
 

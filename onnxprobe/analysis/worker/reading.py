@@ -219,7 +219,8 @@ def jacobian_record(
 
     record.rank = rank
     known = {f"{each:.0e}".replace("e-0", "e-"): each for each in TOLERANCES}
-    known |= {f"{each:g}": each for each in tolerances if each not in TOLERANCES}
+    # Exactly, since a policy looks for the very number.
+    known |= {repr(each): each for each in tolerances if each not in TOLERANCES}
     record.rank_at = {
         name: _rank_levels(spectra, each, largest, resolved=resolved)
         for name, each in known.items()
