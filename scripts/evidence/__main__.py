@@ -25,18 +25,19 @@ from scripts.evidence.summary import provenance, rounded
 
 _ROOT = Path(__file__).resolve().parents[2]
 
-# The design was made on the first two alone; nothing is tuned on those that are held out.
-# A third of the budget where decoders convolve 28 × 28 pixels: a round takes ten times as long.
-_THIRD = Budget(rounds=(4, 2))
+# Everything was designed on the first two. The others are networks and data that nobody had
+# measured or attacked before that design was committed.
 PLANS = (
     Plan("cnn", "digits", "development", 40),
     Plan("mlp", "mnist", "development", 12),
-    Plan("vit", "digits", "held out", 60),
-    Plan("vit", "cifar", "held out", 15),
-    Plan("vgg", "cifar", "held out", 12),
-    Plan("cnn", "mnist", "held out", 6, budget=_THIRD),
-    Plan("cnn", "faces", "held out", 40, budget=_THIRD),
-    Plan("resnet", "mnist", "held out", 4, budget=_THIRD),
+    Plan("mlp", "fashion", "held out", 40),
+    Plan("mlp", "cifar", "held out", 15),
+    Plan("vit", "faces", "held out", 60),
+    Plan("vit", "photos", "held out", 15),
+    Plan("resnet", "cifar", "held out", 12),
+    Plan("cnn", "photos", "held out", 12),
+    Plan("cnn", "fashion", "held out", 40),
+    Plan("vgg", "faces", "held out", 40),
 )
 _STUDIES = {
     "bounds": ("digits-cnn", "mnist-mlp"),
@@ -50,7 +51,7 @@ _STUDIES = {
     "membership": ("digits-cnn",),
 }
 _LONG = ("bounds", "differences", "samples", "runs", "membership", "directions", "halves")
-_SHORT = Budget(rounds=(5, 2), inverted=2, iterations=60)
+_SHORT = Budget(rounds=(5, 2), stages=(30, 70), inverted=60)
 
 
 def main() -> int:

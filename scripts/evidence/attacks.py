@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["Budget", "decode", "invert", "refine", "ridge", "split"]
+__all__ = ["Budget", "Gaussian", "invert", "refine", "ridge", "split"]
 
 Floats = NDArray[np.float32]
-_BATCHES = 60
+_PART = 128
 
 
 @dataclass(frozen=True)
 class Budget:
     """What the attacker may spend.
 
-    ``rounds``, of 60 batches of 64 images, is for the first noise level and for each further one,
-    which begins with the weights of the one before; ``patience`` is how many rounds without a
-    better validation error end it. Pictures are refined for as many iterations as are best for
-    ``checked`` of the attacker's own, or not at all.
+    ``rounds`` is how many a decoder may have for the first noise level and for each further one,
+    which begins with the weights of the one before. ``stages`` are the iterations of refining,
+    and ``inverted`` those under total variation, whose weights are ``variations`` times that of
+    the likeliest image if differences of neighbours were Laplacian. How far an attack goes is
+    decided on ``checked`` of the attacker's own images, from which no attack learns.
     """
 
     ridge_images: int = 2000
     decoder_images: int = 4000
-    rounds: tuple[int, int] = (12, 6)
-    patience: int = 3
-    inverted: int = 4
-    iterations: int = 150
-    refined: tuple[int, ...] = (20, 50, 100)
-    checked: int = 100
+    rounds: tuple[int, int] = (80, 60)
+    stages: tuple[int, ...] = (30, 70, 150, 150)
+    inverted: int = 150
+    variations: tuple[float, ...] = (0.1, 0.3, 1.0)
+    checked: int = 50
 
 
 def split(count: int) -> tuple[slice, slice]:
@@ -92,90 +89,67 @@ def ridge(
     return results
 
 
-def decode(
-    tensor: Floats,
-    images: Floats,
-    attacked: Sequence[Floats],
-    noises: Sequence[float],
-    budget: Budget,
-    seed: int,
-) -> tuple[list[Floats], list[list[float]]]:
-    """Reconstruct by a trained decoder: convolutions for maps, else a multilayer perceptron.
-
-    Args:
-        tensor: What the attacker's images give, shape (samples, ...), without noise.
-        images: The attacker's images, shape (samples, channels, height, width).
-        attacked: The noisy tensors of unknown images, for each level.
-        noises: Deviation of the noise of each level, in units of the tensor, ascending.
-        budget: What may be spent.
-        seed: Of weights, order and noise.
-
-    Returns:
-        Reconstructions for each level, and the validation R² after each round.
-    """
-    torch.manual_seed(seed)
-    learn, check = split(min(len(tensor), budget.decoder_images))
-    z, x = torch.from_numpy(tensor), torch.from_numpy(images)
-    mean, unit = z[learn].mean(0), z[learn].std() + 1e-12
-    image_mean, spread = x[learn].mean(0), x[learn].std()
-    decoder = _decoder(tuple(z.shape[1:]), tuple(x.shape[1:]))
-
-    def guess(seen: Tensor) -> Tensor:
-        image: Tensor = decoder((seen - mean) / unit) * spread + image_mean
-        return image
-
-    results, curves = [], []
-    for level, (noise, unknown) in enumerate(zip(noises, attacked, strict=True)):
-        noisy = z[check] + noise * torch.randn_like(z[check])
-        scale = float(torch.mean((x[check] - image_mean) ** 2))
-
-        def validate(noisy: Tensor = noisy, scale: float = scale) -> float:
-            with torch.no_grad():
-                parts = [guess(part) for part in torch.split(noisy, 256)]
-            return 1 - float(torch.mean((torch.cat(parts) - x[check]) ** 2)) / scale
-
-        curves.append(_improve(decoder, guess, z[learn], x[learn], noise, validate, level, budget))
-        with torch.no_grad():
-            parts = [guess(part) for part in torch.split(torch.from_numpy(unknown), 256)]
-        results.append(torch.cat(parts).numpy())
-    return results, curves
-
-
 def invert(
     forward: Callable[[Tensor], Tensor],
     seen: Floats,
     start: Floats,
     noise: float,
-    budget: Budget,
-    variation: float = 1.0,
+    variation: float,
+    iterations: int,
 ) -> Floats:
-    """Reconstruct by gradient descent on the input, with a total-variation prior.
+    """Descend to the likeliest image under a total-variation prior.
+
+    Minimises ``‖f(x) - z‖²/(2 τ²) + λ TV(x)`` over x.
 
     Args:
         forward: From images to the tensor.
         seen: The noisy tensor, shape (samples, ...).
-        start: The image to start from, shape (channels, height, width).
-        noise: Deviation of the noise, in units of the tensor.
-        budget: What may be spent.
-        variation: Weight of the total variation.
+        start: First guesses, shape (samples, channels, height, width).
+        noise: Deviation τ of the noise, in units of the tensor.
+        variation: Weight λ of the total variation, the sum of absolute differences of neighbours.
+        iterations: How many.
 
     Returns:
-        Reconstructions, shape (samples, channels, height, width).
+        Reconstructions, shape (samples, channels, height, width), in [0, 1].
     """
     target = torch.from_numpy(seen)
-    image = torch.from_numpy(np.repeat(start[None], len(seen), 0)).requires_grad_()
-    optimiser = torch.optim.Adam([image], lr=0.05)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, budget.iterations)
-    for _ in range(budget.iterations):
-        misfit = torch.sum((forward(image) - target) ** 2) / (2 * noise**2)
-        down = (image[:, :, 1:] - image[:, :, :-1]).abs().sum()
-        across = (image[..., 1:] - image[..., :-1]).abs().sum()
+    image = torch.from_numpy(start.copy()).requires_grad_()
+    optimiser = torch.optim.Adam([image], lr=0.03)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
+    for _ in range(iterations):
         optimiser.zero_grad()
-        torch.autograd.backward(misfit + variation * (down + across))
+        for part in torch.split(torch.arange(len(image)), _PART):
+            x = image[part]
+            misfit = torch.sum((forward(x) - target[part]) ** 2) / (2 * noise**2)
+            down = (x[:, :, 1:] - x[:, :, :-1]).abs().sum()
+            across = (x[..., 1:] - x[..., :-1]).abs().sum()
+            torch.autograd.backward(misfit + variation * (down + across))
         optimiser.step()
         schedule.step()
     result: Floats = image.detach().clamp(0, 1).numpy()
     return result
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian prior: images are ``mean + root @ w`` of standard normal w.
+
+    ``back`` gives w of an image: ``w = (x - mean) @ back``.
+    """
+
+    mean: Tensor
+    root: Tensor
+    back: Tensor
+
+    @classmethod
+    def of(cls, known: Floats) -> Gaussian:
+        """Take mean and covariance from images, shrunk after Ledoit & Wolf."""
+        flat = known.reshape(len(known), -1).astype(np.float64)
+        values, vectors = np.linalg.eigh(ledoit_wolf(flat)[0])
+        deviations = np.sqrt(np.maximum(values, 1e-12))
+        mean = torch.from_numpy(flat.mean(0)).float()
+        root = torch.from_numpy(vectors * deviations).float()
+        return cls(mean, root, torch.from_numpy(vectors / deviations).float())
 
 
 def refine(
@@ -183,99 +157,39 @@ def refine(
     seen: Floats,
     start: Floats,
     noise: float,
-    known: Floats,
-    iterations: Sequence[int],
-) -> list[Floats]:
-    """Descend from a first guess to the likeliest image under a Gaussian prior.
+    prior: Gaussian,
+    stages: Iterable[int],
+) -> Iterator[Floats]:
+    """Descend from a first guess to the likeliest image under a Gaussian prior, stage by stage.
 
     Minimises ``‖f(x) - z‖²/(2 τ²) + ‖w‖²/2`` over w, where ``x = μ + L w`` and ``L Lᵀ`` is the
-    covariance of the attacker's images, shrunk after Ledoit & Wolf: the mode of the posterior.
+    covariance of the prior: the mode of the posterior. The rate falls to nothing in every stage,
+    and starts again in the next.
 
     Args:
         forward: From images to the tensor.
         seen: The noisy tensor, shape (samples, ...).
         start: First guesses, shape (samples, channels, height, width).
         noise: Deviation τ of the noise, in units of the tensor.
-        known: The attacker's images, shape (count, channels, height, width).
-        iterations: After how many to look, ascending.
+        prior: What is known of images.
+        stages: Iterations of each.
 
-    Returns:
-        The guesses, flat, at the start and after each number of iterations.
+    Yields:
+        The guesses, flat, after each stage; whoever has enough asks for no more.
     """
-    flat = known.reshape(len(known), -1).astype(np.float64)
-    values, vectors = np.linalg.eigh(ledoit_wolf(flat)[0])
-    deviations = np.sqrt(np.maximum(values, 1e-12))
-    mean = torch.from_numpy(flat.mean(0)).float()
-    root = torch.from_numpy(vectors * deviations).float()
-    back = torch.from_numpy(vectors / deviations).float()
     target, first = torch.from_numpy(seen), torch.from_numpy(start).flatten(1)
-    place = ((first - mean) @ back).requires_grad_()
-    optimiser = torch.optim.Adam([place], lr=0.1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(iterations))
-    found = [first.numpy()]
-    for iteration in range(max(iterations)):
-        optimiser.zero_grad()
-        # In batches, so that what is held stays small.
-        for part in torch.split(torch.arange(len(place)), 128):
-            image = (mean + place[part] @ root.T).reshape(len(part), *start.shape[1:])
-            misfit = torch.sum((forward(image) - target[part]) ** 2) / (2 * noise**2)
-            torch.autograd.backward(misfit + torch.sum(place[part] ** 2) / 2)
-        optimiser.step()
-        schedule.step()
-        if iteration + 1 in iterations:
-            found.append((mean + place @ root.T).detach().numpy())
-    return found
-
-
-def _improve(
-    decoder: nn.Module,
-    guess: Callable[[Tensor], Tensor],
-    z: Tensor,
-    x: Tensor,
-    noise: float,
-    validate: Callable[[], float],
-    level: int,
-    budget: Budget,
-) -> list[float]:
-    """Train until validation stops improving or the budget ends, and keep the best weights."""
-    optimiser = torch.optim.Adam(decoder.parameters(), lr=2e-3 if level == 0 else 1e-3)
-    curve: list[float] = []
-    best: dict[str, Any] = {}
-    for _ in range(budget.rounds[min(level, 1)]):
-        for _ in range(_BATCHES):
-            batch = torch.randint(len(z), (64,))
-            noisy = z[batch] + noise * torch.randn_like(z[batch])
-            loss = torch.mean((guess(noisy) - x[batch]) ** 2)
+    place = ((first - prior.mean) @ prior.back).requires_grad_()
+    for iterations in stages:
+        optimiser = torch.optim.Adam([place], lr=0.1)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
+        for _ in range(iterations):
             optimiser.zero_grad()
-            torch.autograd.backward(loss)
+            # In parts, so that what is held stays small.
+            for part in torch.split(torch.arange(len(place)), _PART):
+                w = place[part]
+                image = (prior.mean + w @ prior.root.T).reshape(len(part), *start.shape[1:])
+                misfit = torch.sum((forward(image) - target[part]) ** 2) / (2 * noise**2)
+                torch.autograd.backward(misfit + torch.sum(w**2) / 2)
             optimiser.step()
-        curve.append(validate())
-        if curve[-1] == max(curve):
-            best = copy.deepcopy(decoder.state_dict())
-        if len(curve) - int(np.argmax(curve)) > budget.patience:
-            break
-    decoder.load_state_dict(best)
-    return curve
-
-
-def _decoder(seen: tuple[int, ...], image: tuple[int, ...]) -> nn.Module:
-    pixels = int(np.prod(image))
-    if len(seen) != 3 or seen[1] < 4:
-        return nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(int(np.prod(seen)), 256),
-            nn.ReLU(),
-            nn.Linear(256, 256),
-            nn.ReLU(),
-            nn.Linear(256, pixels),
-            nn.Unflatten(1, image),
-        )
-    sides = [seen[1]]
-    while sides[-1] < image[1]:
-        sides.append(min(2 * sides[-1], image[1]))
-    layers: list[nn.Module] = [nn.Conv2d(seen[0], 16, 3, padding=1), nn.ReLU()]
-    for before, after in pairwise(sides):
-        if after != before:
-            layers.append(nn.Upsample(size=(after, after), mode="nearest"))
-        layers += [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Conv2d(16, image[0], 5, padding=2))
+            schedule.step()
+        yield (prior.mean + place @ prior.root.T).detach().numpy()

@@ -15,8 +15,8 @@ import onnxprobe
 from scripts.evidence.attacks import Budget
 from scripts.evidence.cells import Cell, Store, source_digest
 from scripts.evidence.data import Images
-from scripts.evidence.networks import Chain, build
-from scripts.evidence.training import accuracy, export, train
+from scripts.evidence.networks import Chain
+from scripts.evidence.training import accuracy, export, fresh, train
 
 __all__ = ["LEVELS", "Plan", "Subject", "analyse", "decided", "measures", "prepare"]
 
@@ -88,15 +88,10 @@ def prepare(plan: Plan, images: Images, store: Store) -> Subject:
     facts = store.cell(decides, compute)
     network = fresh(plan.architecture, images)
     network.load_state_dict(torch.load(weights, weights_only=True))
-    network.eval()
+    # Attacks descend to images alone.
+    network.eval().requires_grad_(requires_grad=False)
+    network.to(memory_format=torch.channels_last)
     return Subject(plan, images, network, path, facts)
-
-
-def fresh(architecture: str, images: Images) -> Chain:
-    """Return an untrained network for these images."""
-    channels, height, width = images.train.shape[1:]
-    pixels = (float(images.train.mean()), float(images.train.std()))
-    return build(architecture, (channels, height, width), images.classes, pixels)
 
 
 def analyse(

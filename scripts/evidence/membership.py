@@ -17,9 +17,9 @@ from torch import nn
 
 from scripts.evidence.cells import Cell, Store
 from scripts.evidence.data import Images
-from scripts.evidence.experiments import Plan, Subject, analyse, fresh
+from scripts.evidence.experiments import Plan, Subject, analyse
 from scripts.evidence.networks import Chain
-from scripts.evidence.training import accuracy, export, outputs
+from scripts.evidence.training import accuracy, export, fresh, learn, outputs
 
 __all__ = ["auc", "over_training", "tensor_auc"]
 
@@ -72,22 +72,16 @@ def over_training(plan: Plan, images: Images, store: Store) -> Cell:
         and the AUC of an attack on it alone.
     """
     members, labels = images.train[:_MEMBERS], images.train_labels[:_MEMBERS]
-    torch.manual_seed(plan.seed)
-    network = fresh(plan.architecture, images)
+    network = fresh(plan.architecture, images, plan.seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     order = torch.Generator().manual_seed(plan.seed)
-    x, y = torch.from_numpy(members), torch.from_numpy(labels)
     checkpoints = []
     for epoch in range(max(EPOCHS) + 1):
         if epoch in EPOCHS:
             network.eval()
             checkpoints.append(_checkpoint(plan, images, network, epoch, store))
-        network.train()
-        for batch in torch.split(torch.randperm(len(x), generator=order), 20):
-            loss = nn.functional.cross_entropy(network(x[batch])[-1], y[batch])
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
+        for batch in torch.split(torch.randperm(len(members), generator=order), 20):
+            learn(network, optimiser, members[batch], labels[batch])
     return {"name": plan.name, "members": _MEMBERS, "checkpoints": checkpoints}
 
 

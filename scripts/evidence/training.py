@@ -12,13 +12,21 @@ from torch import nn
 from scripts.evidence.data import Images
 from scripts.evidence.networks import Chain, build
 
-__all__ = ["accuracy", "export", "fit", "outputs", "train"]
+__all__ = ["accuracy", "export", "fresh", "learn", "outputs", "train"]
 
-_BATCH = 64
+_BATCH, _RATE = 64, 3e-3
+
+
+def fresh(architecture: str, images: Images, seed: int = 0) -> Chain:
+    """Return an untrained network for these images."""
+    torch.manual_seed(seed)
+    channels, height, width = images.train.shape[1:]
+    pixels = (float(images.train.mean()), float(images.train.std()))
+    return build(architecture, (channels, height, width), images.classes, pixels)
 
 
 def train(architecture: str, images: Images, *, epochs: int, seed: int) -> Chain:
-    """Train a network from scratch.
+    """Train a network from scratch, by Adam with a rate that falls to nothing.
 
     Args:
         architecture: One of `networks.ARCHITECTURES`.
@@ -29,47 +37,33 @@ def train(architecture: str, images: Images, *, epochs: int, seed: int) -> Chain
     Returns:
         The network, in evaluation mode.
     """
-    torch.manual_seed(seed)
-    channels, height, width = images.train.shape[1:]
-    pixels = (float(images.train.mean()), float(images.train.std()))
-    network = build(architecture, (channels, height, width), images.classes, pixels)
-    fit(network, images.train, images.train_labels, epochs=epochs, seed=seed)
-    return network
+    network = fresh(architecture, images, seed)
+    optimiser = torch.optim.Adam(network.parameters(), lr=_RATE)
+    steps = epochs * (len(images.train) // _BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, max(steps, 1))
+    order = torch.Generator().manual_seed(seed)
+    whole = len(images.train) // _BATCH * _BATCH
+    for _ in range(epochs):
+        shuffled = torch.randperm(len(images.train), generator=order)
+        for batch in torch.split(shuffled[:whole], _BATCH):
+            learn(network, optimiser, images.train[batch], images.train_labels[batch])
+            schedule.step()
+    return network.eval()
 
 
-def fit(
+def learn(
     network: Chain,
+    optimiser: torch.optim.Optimizer,
     images: NDArray[np.float32],
     labels: NDArray[np.int64],
-    *,
-    epochs: int,
-    seed: int,
 ) -> None:
-    """Train a network further, by Adam with a rate that falls to nothing.
-
-    Args:
-        network: Changed in place; in evaluation mode afterwards.
-        images: Of shape (samples, channels, height, width).
-        labels: Of shape (samples,).
-        epochs: Passes over the images.
-        seed: Of the order.
-    """
-    x, y = torch.from_numpy(images), torch.from_numpy(labels)
-    order = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
-    steps = epochs * (len(x) // _BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, max(steps, 1))
+    """Take one step of training on one batch; the network is in training mode afterwards."""
     network.train()
-    for _ in range(epochs):
-        shuffled = torch.randperm(len(x), generator=order)
-        for start in range(0, len(x) - _BATCH + 1, _BATCH):
-            batch = shuffled[start : start + _BATCH]
-            loss = nn.functional.cross_entropy(network(x[batch])[-1], y[batch])
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
-    network.eval()
+    logits = network(torch.from_numpy(images))[-1]
+    loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    optimiser.step()
 
 
 def accuracy(network: Chain, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
