@@ -44,13 +44,14 @@ _STUDIES = {
     "controls": ("digits-cnn",),
     "differences": ("digits-cnn", "mnist-mlp"),
     "halves": ("digits-cnn",),
-    "samples": ("digits-cnn", "mnist-mlp"),
-    "runs": ("digits-cnn",),
-    "directions": ("digits-cnn",),
-    "unbiased": ("digits-cnn", "mnist-cnn", "faces-cnn", "cifar-vgg"),
-    "membership": ("digits-cnn",),
+    "samples": ("digits-cnn", "mnist-mlp", "photos-cnn"),
+    "runs": ("digits-cnn", "cifar-mlp"),
+    "directions": ("digits-cnn", "cifar-mlp"),
+    "unbiased": ("digits-cnn", "photos-cnn", "fashion-cnn", "faces-vgg"),
+    "membership": ("mnist-mlp", "cifar-resnet"),
 }
 _LONG = ("bounds", "differences", "samples", "runs", "membership", "directions", "halves")
+_MEMBERSHIP_SEEDS = (0, 1)
 _SHORT = Budget(rounds=(5, 2), stages=(30, 70), inverted=60)
 
 
@@ -96,9 +97,10 @@ def _studies(subjects: dict[str, Subject], store: Store, summary: Cell) -> None:
         "runs": lambda subject: runs(subject, store),
         "directions": lambda subject: few_directions(subject, store),
         "unbiased": lambda subject: unbiased(subject, store),
-        "membership": lambda subject: over_training(
-            replace(subject.plan, architecture="mlp"), subject.images, store
-        ),
+        "membership": lambda subject: [
+            over_training(replace(subject.plan, seed=seed), subject.images, store)
+            for seed in _MEMBERSHIP_SEEDS
+        ],
     }
     for study, names in _STUDIES.items():
         for name in names:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from scripts.evidence.attacking import attack, best_r2
 from scripts.evidence.cells import Cell, Store
 from scripts.evidence.data import Images
-from scripts.evidence.experiments import Plan, Subject, analyse
+from scripts.evidence.experiments import LEVELS, Plan, Subject, analyse
 from scripts.evidence.networks import Chain
 from scripts.evidence.training import export
 
@@ -60,21 +60,24 @@ def controls(plan: Plan, images: Images, store: Store) -> list[Cell]:
     network = Controls(int(np.prod(shape)))
     path = store.folder / f"controls-{images.name}.onnx"
     export(network, shape, path)
-    subject = Subject(plan, images, network, path, {})
+    subject = Subject(plan, images, network.requires_grad_(requires_grad=False), path, {})
     measured = analyse(subject, store)["tensors"]
-    drowned = analyse(subject, store, noise=[_DROWNED])["tensors"]["drowned"]
+    loud = analyse(subject, store, noise=[_DROWNED])["tensors"]
     found = []
     for depth, (name, expected) in enumerate(_EXPECTED.items()):
-        result: Cell = {"name": name, "expected": expected, "s": 0.1}
-        said = drowned if name == "drowned" else measured.get(name)
-        levels = said["levels"] if said else []
-        level = levels[0 if name == "drowned" else 1] if levels else {}
-        result["status"] = said["status"] if said else "not in the report"
-        result |= {key: level.get(key) for key in ("high", "attained")}
+        levels, said, place = (LEVELS, measured, 1)
         if name == "drowned":
-            result["s"] = _DROWNED
-        else:
-            kinds = attack(subject, depth, store)["levels"][1]
-            result["attack"] = best_r2(kinds)
-        found.append(result)
+            levels, said, place = ((_DROWNED,), loud, 0)
+        # Its noise is drawn anew whatever was drawn before.
+        torch.manual_seed(0)
+        attacked = attack(subject, depth, store, levels=levels)["levels"][place]
+        level = said[name]["levels"][place]
+        found.append({
+            "name": name,
+            "expected": expected,
+            "s": levels[place],
+            "status": said[name]["status"],
+            **{key: level[key] for key in ("high", "attained")},
+            "attack": best_r2(attacked),
+        })
     return found

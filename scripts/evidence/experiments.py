@@ -18,9 +18,23 @@ from scripts.evidence.data import Images
 from scripts.evidence.networks import Chain
 from scripts.evidence.training import accuracy, export, fresh, train
 
-__all__ = ["LEVELS", "Plan", "Subject", "analyse", "decided", "measures", "prepare"]
+__all__ = [
+    "ESTIMATORS",
+    "LEVELS",
+    "ROUNDED",
+    "Plan",
+    "Subject",
+    "analyse",
+    "decided",
+    "measures",
+    "prepare",
+]
 
 LEVELS = (0.03, 0.1, 0.3)
+#: A release without noise, but of eight bits.
+ROUNDED = "int8"
+#: Of degrees of freedom, beside the effective rank.
+ESTIMATORS = ("participation_ratio", "energy_95", "two_nn")
 _HERE = Path(__file__).parent
 _PACKAGE = Path(onnxprobe.__file__).parent
 
@@ -119,7 +133,7 @@ def analyse(
     # The auditor knows what the attacker knows, and none of the images that are attacked.
     every = max(1, len(images.attacker) // plan.data_limit)
     data = None if blind else images.attacker[::every][: plan.data_limit]
-    settings: Cell = {"samples": plan.samples, "noise": list(LEVELS), "seed": 0, **options}
+    settings: Cell = {"samples": plan.samples, "noise": [*LEVELS, ROUNDED], "seed": 0, **options}
     decides = {
         "kind": "analyse",
         "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
@@ -141,21 +155,8 @@ def analyse(
 def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
     """Return what of a report's tensor is held against attacks."""
     jacobian, dof = tensor.jacobian, tensor.dof
-    levels = []
-    for release in tensor.release:
-        share, median = release.recoverable, release.recoverable_median
-        levels.append({
-            "s": release.s,
-            "low": share.low if share else None,
-            "high": share.high if share else None,
-            "median": median.high if median else None,
-            "attained": release.attained,
-            "recoverable_dof": release.recoverable_dof.max if release.recoverable_dof else None,
-            "bits": release.bits.max if release.bits else None,
-            "dfil": release.dfil.max if release.dfil else None,
-            "unbiased_mse": release.unbiased_mse,
-            "van_trees_mse": release.van_trees_mse,
-        })
+    releases = {release.noise: _release(release) for release in tensor.release}
+    rounded = releases.pop(ROUNDED, None)
     return {
         "status": str(tensor.status),
         "size": int(np.prod(tensor.shape)),
@@ -166,7 +167,25 @@ def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
         else None,
         "dof": dof.value if dof else None,
         "dof_status": str(dof.status) if dof else None,
-        "levels": levels,
+        "others": {key: getattr(dof, key) if dof else None for key in ESTIMATORS},
+        "levels": list(releases.values()),
+        **({ROUNDED: rounded} if rounded else {}),
+    }
+
+
+def _release(release: Any) -> Cell:  # noqa: ANN401 (a record of a report)
+    share, median = release.recoverable, release.recoverable_median
+    return {
+        "s": release.s,
+        "low": share.low if share else None,
+        "high": share.high if share else None,
+        "median": median.high if median else None,
+        "attained": release.attained,
+        "recoverable_dof": release.recoverable_dof.max if release.recoverable_dof else None,
+        "bits": release.bits.max if release.bits else None,
+        "dfil": release.dfil.max if release.dfil else None,
+        "unbiased_mse": release.unbiased_mse,
+        "van_trees_mse": release.van_trees_mse,
     }
 
 

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from scripts.evidence.attacking import ATTACKS, attack, best_r2
 from scripts.evidence.cells import Cell, Store
 from scripts.evidence.data import Images, gaussian_twin
-from scripts.evidence.experiments import LEVELS, Subject, analyse, prepare
+from scripts.evidence.experiments import (
+    ESTIMATORS,
+    LEVELS,
+    Subject,
+    analyse,
+    decided,
+    prepare,
+)
 from scripts.evidence.training import outputs
 
 __all__ = ["bounds", "compared", "differences", "exact", "known_bounds", "runs", "sample_sizes"]
@@ -22,7 +29,7 @@ __all__ = ["bounds", "compared", "differences", "exact", "known_bounds", "runs",
 _STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 _JACOBIANS = 64
 _OTHERS = ("recoverable_dof", "bits", "dfil", "van_trees_mse")
-_SIZES = (50, 100, 200, 400, 800, 1500)
+_SIZES = (12, 25, 50, 100, 200, 400, 800, 1500)
 
 
 def bounds(subject: Subject, store: Store) -> Cell:
@@ -46,10 +53,6 @@ def bounds(subject: Subject, store: Store) -> Cell:
         known = _known(subject, depth, twin, store)
         levels = zip(measured[name]["levels"], found["levels"], known, strict=True)
         for said, seen, true in levels:
-            attacks = {kind: seen[kind] for kind in ATTACKS}
-            gradient = found.get("gradient", {})
-            if gradient.get("s") == said["s"]:
-                attacks["gradient"] = gradient
             rows.append({
                 "tensor": name,
                 "s": said["s"],
@@ -58,8 +61,10 @@ def bounds(subject: Subject, store: Store) -> Cell:
                 "high": said["high"],
                 "unbiased": said["unbiased_mse"],
                 "attacks": {
-                    kind: {key: value[key] for key in ("mse", "mse_error", "r2")}
-                    for kind, value in attacks.items()
+                    kind: {key: seen[kind][key] for key in ("mse", "mse_error", "r2")}
+                    # Pictures that nothing made better are those of another attack.
+                    for kind in ATTACKS
+                    if seen[kind].get("iterations") != 0
                 },
             })
     return {"name": subject.plan.name, "rows": rows}
@@ -69,9 +74,11 @@ def _known(subject: Subject, depth: int, twin: Images, store: Store) -> list[flo
     decides = {
         "kind": "bound",
         "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
-        "images": twin.digest,
+        "twin": twin.digest,
         "depth": depth,
         "count": _JACOBIANS,
+        "levels": list(LEVELS),
+        **decided(subject.images, ("data", "networks", "studies", "training")),
     }
 
     def compute() -> Cell:
@@ -181,9 +188,8 @@ def sample_sizes(subject: Subject, store: Store) -> Cell:
         store: Keeps the cells.
 
     Returns:
-        By number of samples, DoF, ρ and floor of three tensors at the middle level.
+        By number of samples and tensor, estimates of DoF, and ρ and floor at the middle level.
     """
-    names = [subject.network.names[i] for i in (0, 4, 9)]
     rows = []
     for size in _SIZES:
         if size <= len(subject.images.attacker):
@@ -193,10 +199,12 @@ def sample_sizes(subject: Subject, store: Store) -> Cell:
                 "samples": size,
                 "tensors": {
                     name: {
-                        **{key: seen[name][key] for key in ("dof", "dof_status")},
-                        **{key: seen[name]["levels"][1][key] for key in ("high", "attained")},
+                        "dof": said["dof"],
+                        "dof_status": said["dof_status"],
+                        **{key: said["others"][key] for key in ESTIMATORS},
+                        **{key: said["levels"][1][key] for key in ("high", "attained")},
                     }
-                    for name in names
+                    for name, said in seen.items()
                 },
             })
     return {"name": subject.plan.name, "rows": rows}

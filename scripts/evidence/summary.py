@@ -6,13 +6,17 @@ import datetime as dt
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
-from scripts.evidence.experiments import Subject
+from scripts.evidence.experiments import ROUNDED, Subject
 
 __all__ = ["network_summary", "provenance", "rounded"]
+
+# Tensors whose curves are drawn.
+_DRAWN = (4, 9)
 
 
 def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], beside: Cell) -> Cell:
@@ -31,27 +35,28 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], besi
     for depth, (name, found) in enumerate(zip(subject.network.names, attacked, strict=True)):
         said, other = measured[name], beside[name]
         levels = zip(said["levels"], found["levels"], strict=True)
-        tensors.append({
+        tensor: Cell = {
             "name": name,
             "depth": depth,
-            **{key: value for key, value in said.items() if key != "levels"},
+            **{key: value for key, value in said.items() if key not in {"levels", ROUNDED}},
             "naive_rank": other["naive_rank"],
             "levels": [
                 {
                     **predicted,
                     **{kind: other[kind][place] for kind in ("blind", "isotropic")},
-                    **{key: seen[key] for key in ATTACKS},
+                    **_attacked(seen, drawn=depth in _DRAWN),
                 }
                 for place, (predicted, seen) in enumerate(levels)
             ],
-            **({"gradient": found["gradient"]} if "gradient" in found else {}),
-        })
+        }
+        if ROUNDED in found:
+            tensor[ROUNDED] = {**said[ROUNDED], **_attacked(found[ROUNDED], drawn=False)}
+        tensors.append(tensor)
     return {
         "role": subject.plan.role,
         "data": subject.plan.data,
         "architecture": subject.plan.architecture,
         "seed": subject.plan.seed,
-        "rounds": list(subject.plan.budget.rounds),
         "inputs": list(subject.images.train.shape[1:]),
         "images": [
             len(part)
@@ -62,17 +67,41 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], besi
     }
 
 
+def _attacked(level: Cell, *, drawn: bool) -> Cell:
+    """Keep what attacks attained, and of a decoder's curve what tells whether it was done."""
+    kinds = {key: dict(level[key]) for key in ATTACKS}
+    curve = kinds["decoder"].pop("curve")
+    r2 = curve["r2"]
+    kinds["decoder"] |= {
+        "rounds": len(r2),
+        "stopped": curve["stopped"],
+        "late_gain": max(r2) - max(r2[: max(1, len(r2) * 2 // 3)]),
+        **({"curve": r2} if drawn else {}),
+    }
+    return kinds
+
+
 def provenance(*, quick: bool, elapsed_s: float) -> Cell:
     """Return when, where and with what a run was made."""
     packages = ("onnxprobe", "torch", "numpy", "scipy", "scikit-learn", "onnx")
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), a thread per network",
+        "machine": f"{os.cpu_count()} cores of {_processor()}, a thread per network",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "quick": quick,
         "elapsed_s": round(elapsed_s),
     }
+
+
+def _processor() -> str:
+    """Return the processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def rounded(value: Any, digits: int = 4) -> Any:  # noqa: ANN401 (any JSON)
