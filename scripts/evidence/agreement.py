@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.evidence.cells import Cell
-from scripts.evidence.tables import attacks
+from scripts.evidence.releases import attacks
 
 __all__ = ["disagreements"]
 

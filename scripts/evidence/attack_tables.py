@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from scripts.evidence.cells import Cell
-from scripts.evidence.tables import MEASURES, Networks, attacks, best, markdown, table
+from scripts.evidence.releases import (
+    MEASURES,
+    RHO,
+    Networks,
+    attacks,
+    best,
+    shown_attack,
+    table,
+    unshared,
+)
+from scripts.evidence.tables import markdown
 
-__all__ = ["bias_table", "budget_table", "quality_table", "tensor_table"]
+__all__ = ["bias_table", "budget_table", "kinds_table", "quality_table", "tensor_table"]
 
 _QUALITY = (("r2", 2), ("mse", 4), ("psnr", 1), ("ssim", 2))
 
@@ -16,7 +26,7 @@ def bias_table(networks: Networks) -> str:
     """Attack less ρ, of tensors with fewer elements than the input and of others."""
     rows = []
     for name, network in networks.items():
-        excess = table(network, best) - table(network, MEASURES["ρ, worst sample"])
+        excess = table(network, best) - table(network, MEASURES[RHO])
         narrow = np.array([t["size"] < np.prod(network["inputs"]) for t in network["tensors"]])
         row = [name]
         for chosen in (~narrow, narrow):
@@ -28,40 +38,65 @@ def bias_table(networks: Networks) -> str:
 
 
 def budget_table(networks: Networks) -> str:
-    """Whether decoders were done or only tired."""
+    """Whether decoders were done or only tired, and how far pictures were refined."""
     rows = []
     for name, network in networks.items():
-        curves = [
-            level["decoder"]["curve"] for tensor in network["tensors"] for level in tensor["levels"]
-        ]
-        last = [int(np.argmax(curve)) == len(curve) - 1 for curve in curves]
-        gain = [max(curve) - max(curve[: max(1, len(curve) * 2 // 3)]) for curve in curves]
-        wins = [
-            level["decoder"]["r2"] > level["ridge"]["r2"]
-            for tensor in network["tensors"]
-            for level in tensor["levels"]
-        ]
-        # Patience ends a curve some rounds after its best; the budget ends the longest.
         levels = [level for tensor in network["tensors"] for level in tensor["levels"]]
-        full = [
-            len(level["decoder"]["curve"]) == network["rounds"][min(place, 1)]
-            for tensor in network["tensors"]
-            for place, level in enumerate(tensor["levels"])
-        ]
-        steps = [level["refined"]["iterations"] for level in levels]
+        decoders = [level["decoder"] for level in levels]
+        gains = [decoder["late_gain"] for decoder in decoders]
+        rounds = [decoder["rounds"] for decoder in decoders]
+        refined = [level["refined"] for level in levels]
+        # A last stage that still helped might have been followed by another.
+        going = [found["iterations"] == _longest(networks) for found in refined]
+        late = [_late(found["own_mse"]) for found, each in zip(refined, going, strict=True) if each]
         rows.append([
             name,
-            f"{np.mean(wins):.0%}",
-            f"{np.mean(full):.0%}",
-            f"{np.mean(last):.0%}",
-            f"{np.median(gain):.3f}",
-            f"{max(gain):.3f}",
-            f"{np.mean(np.array(steps) == max(steps)):.0%}",
-            f"{np.mean(np.array(steps) == 0):.0%}",
+            f"{min(rounds)} to {max(rounds)}",
+            f"{np.mean([decoder['stopped'] for decoder in decoders]):.0%}",
+            f"{np.median(gains):.3f}",
+            f"{max(gains):.3f}",
+            f"{np.mean([found['iterations'] > 0 for found in refined]):.0%}",
+            f"{np.mean(going):.0%}",
+            f"{np.median(late):.1%}" if late else "none",
         ])
-    heads = ["network", "decoder beats ridge", "ended by the budget", "best in its last round"]
-    gains = ["median gain in the last third", "largest"]
-    return markdown([*heads, *gains, "refined to the last iteration", "not at all"], rows)
+    heads = ["network", "rounds of decoders", "stopped by themselves"]
+    gained = ["R² gained in the last third: median", "largest"]
+    refining = ["refining helped", "to its last stage", "error which that stage took, median"]
+    return markdown([*heads, *gained, *refining], rows)
+
+
+def kinds_table(networks: Networks) -> str:
+    """Which attack was the best, how often, and what was found without that of a Gaussian prior."""
+    kinds = attacks(next(iter(networks.values()))["tensors"][0]["levels"][0])
+    rows = []
+    for name, network in networks.items():
+        levels = [level for tensor in network["tensors"] for level in tensor["levels"]]
+        # Of equals, that which the others began with.
+        wins = [max(kinds, key=lambda kind: level[kind]["r2"]) for level in levels]
+        every, others = table(network, best), table(network, unshared)
+        means = [f"{np.mean([max(0.0, level[k]['r2']) for level in levels]):.3f}" for k in kinds]
+        rows.append([
+            name,
+            *(f"{mean} ({wins.count(k)})" for mean, k in zip(means, kinds, strict=True)),
+            f"{every.mean():.3f}",
+            f"{others.mean():.3f}",
+        ])
+    heads = [f"{shown_attack(kind)}: mean R² (best)" for kind in kinds]
+    return markdown(["network", *heads, "best of all", "best without refining"], rows)
+
+
+def _longest(networks: Networks) -> int:
+    return max(
+        int(level["refined"]["iterations"])
+        for network in networks.values()
+        for tensor in network["tensors"]
+        for level in tensor["levels"]
+    )
+
+
+def _late(errors: list[float]) -> float:
+    """Return what part of the error the last stage took away."""
+    return 1 - errors[-1] / errors[-2]
 
 
 def quality_table(networks: Networks) -> str:
@@ -102,4 +137,4 @@ def tensor_table(network: Cell) -> str:
                 *(f"{level[kind]['r2']:.3f}" for kind in kinds),
             ])
     heads = ["tensor", "size", "rank", "DoF", "s", "ρ, worst", "ρ, median", "floor"]
-    return markdown([*heads, *(f"{kind} R²" for kind in kinds)], rows)
+    return markdown([*heads, *(f"{shown_attack(kind)} R²" for kind in kinds)], rows)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.evidence import attack_tables, prose, real_images, sections, tables
+from scripts.evidence import attack_tables, prose, real_images, sections, tables, training_section
 from scripts.evidence.cells import Cell
 from scripts.evidence.findings import findings, wrapped
+from scripts.evidence.releases import Networks
 
-__all__ = ["render", "write"]
+__all__ = ["earlier_runs", "render", "render_tensors", "write"]
 
 
 def write(summary: Cell, path: Path) -> None:
@@ -29,18 +30,33 @@ def write(summary: Cell, path: Path) -> None:
     figures.curves(summary["networks"], folder / "curves.svg")
     # All that the document says follows from this, as a test holds.
     (folder / "summary.json").write_text(json.dumps(summary) + "\n")
-    before = folder / "first-run.json"
-    earlier = json.loads(before.read_text()) if before.exists() else None
-    path.write_text(render(summary, folder=folder.name, earlier=earlier))
+    (folder / "tensors.md").write_text(render_tensors(summary))
+    path.write_text(render(summary, folder=folder.name, earlier=earlier_runs(folder)))
 
 
-def render(summary: Cell, folder: str | None = None, earlier: Cell | None = None) -> str:
+def earlier_runs(folder: Path) -> list[Cell]:
+    """Return what runs before found, as far as it is kept."""
+    path = folder / "earlier.json"
+    found: list[Cell] = json.loads(path.read_text()) if path.exists() else []
+    return found
+
+
+def render_tensors(summary: Cell) -> str:
+    """Return every release, network by network, as markdown."""
+    parts = [
+        f"## {name}\n\n{attack_tables.tensor_table(value)}"
+        for name, value in summary["networks"].items()
+    ]
+    return "\n".join(["# Every tensor\n", wrapped(prose.TENSORS) + "\n", *parts])
+
+
+def render(summary: Cell, folder: str | None = None, earlier: Sequence[Cell] = ()) -> str:
     """Return the document.
 
     Args:
         summary: What a run found.
         folder: Where its figures lie; without figures if not given.
-        earlier: What a run before found, if there was one.
+        earlier: What runs before found, oldest first.
 
     Returns:
         Markdown.
@@ -61,8 +77,8 @@ def render(summary: Cell, folder: str | None = None, earlier: Cell | None = None
         "## Does it order tensors?\n",
         prose.ORDER,
         tables.order_table(networks),
-        "Within single networks:\n",
-        tables.network_order_table(networks),
+        prose.ARCHITECTURES,
+        tables.architecture_order_table(networks),
         "## How to choose thresholds\n",
         prose.THRESHOLDS,
         tables.threshold_table(networks),
@@ -71,19 +87,21 @@ def render(summary: Cell, folder: str | None = None, earlier: Cell | None = None
         "## Were the attacks done, or only tired?\n",
         prose.ATTACKS,
         attack_tables.budget_table(networks),
-        _figure(folder, "curves", "Validation R² of decoders over rounds"),
+        _figure(folder, "curves", "What attacks gain from their budget"),
+        prose.KINDS,
+        attack_tables.kinds_table(networks),
         "How pictures look that the best attack makes at s = 0.1:\n",
         attack_tables.quality_table(networks),
-        prose.GRADIENT,
-        sections.gradient_section(networks),
+        "## Rounded to int8\n",
+        prose.ROUNDED,
+        tables.rounded_table(networks),
         "## Bounds on real images\n",
         prose.REAL,
         real_images.real_table(networks),
         *_studies(summary),
         "## Not reached\n",
         _missed(summary),
-        "## Every tensor\n",
-        *(f"### {name}\n\n{attack_tables.tensor_table(value)}" for name, value in networks.items()),
+        f"[Every tensor]({folder}/tensors.md) has a file of its own.\n" if folder else "",
     ]
     return "\n".join(part for part in parts if part)
 
@@ -106,7 +124,7 @@ def _head(provenance: Cell) -> str:
     return f"# Evidence\n\n{wrapped(question)}\n\n{wrapped(made)}\n"
 
 
-def _design(networks: tables.Networks) -> str:
+def _design(networks: Networks) -> str:
     heads = ["network", "role", "input", "parameters", "accuracy on held-out images"]
     rows = [
         [
@@ -116,13 +134,12 @@ def _design(networks: tables.Networks) -> str:
             str(network["parameters"]),
             f"{network['accuracy']:.3f}",
             " / ".join(map(str, network["images"])),
-            " + ".join(map(str, network["rounds"])),
             f"{network['exact']} of {len(network['tensors'])}",
         ]
         for name, network in networks.items()
     ]
     listed = tables.markdown(
-        [*heads, "images: network / attacker / attacked", "rounds", "exact derivatives"], rows
+        [*heads, "images: network / attacker / attacked", "exact derivatives"], rows
     )
     return f"## How it was measured\n\n{listed}\n{prose.METHOD}"
 
@@ -153,9 +170,9 @@ _STUDIES: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "directions": ("Few directions", prose.DIRECTIONS, sections.directions_section),
     "samples": ("How many samples?", prose.SAMPLES, sections.samples_section),
     "runs": ("From run to run", prose.RUNS, sections.runs_section),
-    "membership": ("Over training", prose.MEMBERSHIP, sections.membership_section),
+    "membership": ("Over training", prose.MEMBERSHIP, training_section.membership_section),
 }
 _NEVER = (
     "attackers who know more than noise, prior and model; larger or generative decoders: not tried",
-    "networks above 60,000 parameters, photographs above 16 × 16: not tried",
+    "networks above 80,000 parameters, photographs above 24 × 24: not tried",
 )

@@ -8,12 +8,10 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
+from scripts.evidence.releases import MEASURES, RHO, Networks, best, scored, table
 from scripts.evidence.statistics import reliability
-from scripts.evidence.tables import MEASURES, Networks, best, scored, table
 
 __all__ = ["curves", "scatter"]
-
-_NAME = "ρ, worst sample"
 
 
 def scatter(networks: Networks, path: Path) -> None:
@@ -26,7 +24,7 @@ def scatter(networks: Networks, path: Path) -> None:
     figure, axes = _axes("ρ, worst sample, data prior", "best attack R²")
     every = []
     for i, (name, network) in enumerate(scored(networks).items()):
-        predicted, attained = table(network, MEASURES[_NAME]).ravel(), table(network, best).ravel()
+        predicted, attained = table(network, MEASURES[RHO]).ravel(), table(network, best).ravel()
         every.append((predicted, attained))
         axes.plot(predicted, attained, ".", color=f"C{i}", markersize=4, label=name)
     predicted, attained = (np.concatenate(part) for part in zip(*every, strict=True))
@@ -40,17 +38,30 @@ def scatter(networks: Networks, path: Path) -> None:
 
 
 def curves(networks: Networks, path: Path) -> None:
-    """Draw the validation R² of decoders over rounds: of the fifth tensor at the first level.
+    """Draw what attacks gain from their budget, for the fifth and the last tensor at s = 0.1.
 
     Args:
         networks: Of a summary.
         path: Of the SVG file.
     """
-    figure, axes = _axes("round of 60 batches", "validation R² of the decoder")
-    for name, network in networks.items():
-        curve = network["tensors"][4]["levels"][0]["decoder"]["curve"]
-        axes.plot(range(1, len(curve) + 1), curve, label=name)
-    axes.legend(fontsize=7)
+    figure, panels = plt.subplots(1, 3, figsize=(11, 3.6))
+    for place, (axes, depth) in enumerate(zip(panels, (4, 9, 4), strict=True)):
+        for i, (name, network) in enumerate(networks.items()):
+            level = network["tensors"][depth]["levels"][1]
+            if place < 2:
+                curve = level["decoder"]["curve"]
+                axes.plot(range(1, len(curve) + 1), curve, color=f"C{i}", label=name)
+            else:
+                errors = np.array(level["refined"]["own_mse"])
+                axes.plot(range(len(errors)), errors / errors[0], ".-", color=f"C{i}")
+    for axes, which in zip(panels[:2], ("fifth", "last"), strict=True):
+        axes.set_title(f"decoders of the {which} tensor", fontsize=9)
+        axes.set_xlabel("round of 60 batches")
+        axes.set_ylabel("validation R²")
+    panels[2].set_title("refining, fifth tensor", fontsize=9)
+    panels[2].set_xlabel("stage")
+    panels[2].set_ylabel("error on the attacker's own images")
+    panels[0].legend(fontsize=6)
     _save(figure, path)
 
 

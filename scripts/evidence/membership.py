@@ -147,7 +147,8 @@ def over_training(plan: Plan, images: Images, store: Store) -> Cell:
     output = store.path({**decides, "kind": "tracked"}, ".json")
     _track(reports, output)
     series = json.loads(output.read_text())["series"]
-    tracked: Cell = {name: {} for name in checkpoints[0]["tensors"]}
+    # In the order of the network, which a cell does not keep.
+    tracked: Cell = {name: {} for name in fresh(plan.architecture, images).names}
     for each in series:
         tracked[each["tensor"]][each["measure"]] = {key: each[key] for key in ("cv", "mcr")}
     return {

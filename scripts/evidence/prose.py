@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ARCHITECTURES",
     "ATTACKS",
     "BIAS",
     "BOUNDS",
@@ -10,15 +11,17 @@ __all__ = [
     "CONTROLS",
     "DIFFERENCES",
     "DIRECTIONS",
-    "GRADIENT",
     "HALVES",
+    "KINDS",
     "MEMBERSHIP",
     "METHOD",
     "ORDER",
     "REAL",
+    "ROUNDED",
     "RUNS",
     "SAMPLES",
     "TARGETS",
+    "TENSORS",
     "THRESHOLDS",
     "UNBIASED",
 ]
@@ -27,18 +30,20 @@ METHOD = """\
 **Images.** The network learns from one part, the attacker from another that may hold the first,
 and nobody from the images that are attacked. The auditor's samples are up to 1,000 of the
 attacker's. MNIST and CIFAR-10 are their public test sets, CIFAR-10 as kept in JPEG and averaged
-to 16 × 16; faces are the Olivetti ones at 28 × 28, of 40 people, of whom the network and the
-attacker know other pictures. Of what the table says that an attacker has, a decoder learns from
-at most 3,600, ridge from 2,000 where a tensor has more elements than that, and the covariance of
-refined pictures from all.
+to 16 × 16; *fashion* is 900 pictures of Fashion-MNIST; *faces* are the Olivetti ones at 28 × 28,
+of 40 people, of whom the network and the attacker know other pictures. *Photos* are squares of
+24 × 24 of 23 photographs, reduced until their shorter side had about 150 pixels; the attacked
+ones lie to the right of all that anybody learnt from, and the class of a square is its
+photograph. Of what the table says that an attacker has, a decoder learns from at most 3,600,
+ridge from 2,000 where a tensor has more elements than that, and the covariance of refined
+pictures from all.
 
-**Roles.** Measures, attacks and this design were tried on the *development* networks alone.
-Figures marked *counted* are of the *held out* ones. Rounds were cut down where they take long, by
-the clock, before the attacks concerned had been looked at. All but the ResNet had been attacked
-in an earlier run already, so that only its figures are of a network that nobody had seen.
+**Roles.** Measures, attacks and this design were tried on the *development* networks, digits and
+MNIST, alone, and committed before any of the others was trained for this. Figures marked
+*counted* are of the *held out* ones: other architectures or other data, that no earlier run had.
 
 **Releases.** Ten tensors of each network, each with Gaussian noise of s = 0.03, 0.1 and 0.3 of
-its RMS.
+its RMS; the last two of each also without noise, but rounded to int8.
 
 **Measures.** `onnxprobe.analyze` with 4 Jacobians, the data prior and its defaults; see
 [measures.md](measures.md). ρ is the high end of `recoverable`, at the worst sample, as policies
@@ -47,21 +52,21 @@ end adds what their noise may hide; the table says of how many tensors it has ex
 
 **Attacks.** *Ridge* regression whose penalty is the noise times the best of five factors.
 *Decoders*: convolutions where the tensor is a map, else a multilayer perceptron, trained with
-fresh noise in every batch until validation stops improving or the budget ends, which mostly comes
-first. *Refined* pictures begin with the better of these and descend to the likeliest image under
-a Gaussian prior with the mean and covariance of the attacker's images, through the network
-itself; how far, at most 100 iterations or not at all, is what was best for 100 images of the
-attacker's own, which the mean and covariance have seen: that chooses refining here and there
-where it does harm, and the best of the three counts anyway. What an attack is worth is its R² on
-the attacked images: 1 − Σ‖x − x̂‖²/Σ‖x − x̄‖², pooled. The *best attack* is the best of the
-three; below 0 counts as 0, since anybody can guess the mean. The attained floor is itself a ridge
-regression, and therefore held against decoders.
+fresh noise in every batch until validation stops improving: four rounds of 60 batches of 64
+images gain less than 0.001 of R², and again at a quarter of the rate, and again at a quarter of
+that. At further levels of noise it goes on from the weights of the level before. *Refined*
+pictures begin with the better of these and descend through the network itself to the likeliest
+image under a Gaussian prior with the mean and covariance of the attacker's images, in stages of
+30, 70, 150 and 150 iterations, as long as a stage takes 0.5 % of the error away. *Total
+variation*: gradient-based inversion from the same beginning to the likeliest image if
+differences of neighbours are Laplacian, with the best of three weights. Both are tried on up to
+50 of the attacker's own images, from which nothing else learnt, and left out where they do not
+help there. What an attack is worth is its R² on the attacked images: 1 − Σ‖x − x̂‖²/Σ‖x − x̄‖²,
+pooled. The *best attack* is the best of the four; below 0 counts as 0, since anybody can guess
+the mean. The attained floor is itself a ridge regression, and therefore held against decoders.
 
 **Other priors.** ρ under an *isotropic* prior with the same data; and with *no data* at all: the
 image prior, Jacobians and RMS at samples drawn from it.
-
-A round is 60 batches of 64 images; the table says how many a decoder had at the first noise
-level, and at each further one, where it went on from the weights of the one before.
 
 **The naive baselines.** Depth (the index of the tensor), its size, the rank of central
 differences in float32 at numpy's default tolerance (*naive rank share*), and a linear fit of R²
@@ -78,22 +83,23 @@ Mean absolute error of what is predicted against the R² that the best attack at
 """
 ORDER = """\
 Spearman's correlation with the best attack's R² (of the floor: with the decoder's), within each
-noise level, over the tensors of all networks that count; then the same within single networks,
-where depth has it easy.
+noise level, over the tensors of all networks that count; last within single networks, where depth
+has it easy.
 """
 THRESHOLDS = """\
 A rule bounds the recoverable share, the larger of ρ and the attained floor. Of the releases that
-pass a threshold, this is what attacks attained. Take the threshold in whose row the *largest* R²
-is what can be borne: the median shows what is given up for that. It holds for images and networks
-like these, and for attackers that are no better. Development networks count here as well: a
-threshold has to be safe for them, too. R² is not all: an image may be *found* among others, by
-its nearest neighbour, where most of it is lost.
+pass a threshold, those rounded to int8 included, this is what attacks attained. Take the
+threshold in whose row the *largest* R² is what can be borne: the median shows what is given up
+for that. It holds for images and networks like these, and for attackers that are no better.
+Development networks count here as well: a threshold has to be safe for them, too. R² is not all:
+an image may be *found* among others, by its nearest neighbour, where most of it is lost.
 """
 ATTACKS = """\
-A decoder that ended by the budget, or was best in its last round, might have gone on. The gain is
-what the last third of its rounds added to its validation R². Refined pictures mostly took the 100
-iterations that they may; 200 added nothing on the development network that this was tried on. A
-larger budget raises the attack, and with it every figure above.
+A decoder *stopped by itself* when validation gained no more; of the others the budget ended the
+training, after 80 rounds at the first level of noise and 60 at each further one. The gain is what
+the last third of its rounds added to its validation R². Refining that went to its last stage
+might have gone on: the last column says what that stage took of the error on the attacker's own
+images.
 """
 BOUNDS = """\
 The van Trees bound holds for every attacker if inputs are Gaussian with the covariance of the
@@ -103,12 +109,14 @@ onnxprobe states, with the covariance that it estimates from 1,000 of those imag
 after Ledoit & Wolf, and Jacobians at 32. *Known* is the same formula with the covariance that the
 images were drawn with, and Jacobians at 64. An error below the first and not below the second is
 a fault of the estimated prior, and none of the theorem. Where the median error is many times the
-bound, that no attack beats it says little. Refined pictures that began with ridge and were not
-refined are counted as both.
+bound, that no attack beats it says little. Pictures that a descent did not make better are those
+that it began with, and not counted twice.
 """
 CONTROLS = """\
 The answer is known here. The sine is a counterexample on purpose: a local measure must rate it
-recoverable, and no attack recovers it. It errs on the safe side.
+recoverable, and no attack recovers it. It errs on the safe side. Of the tensor of noise onnxprobe
+gives no ρ, since a derivative that is zero everywhere says nothing; what is known is its floor,
+and a rule on the recoverable share does not pass it.
 """
 DIFFERENCES = """\
 The same tensors by central differences with fixed steps and the measured one (*auto*), against
@@ -135,24 +143,25 @@ linear; where it keeps the whole image, least squares is unbiased, and its error
 noise is held against the bound, at one image. Attackers who know what images look like are
 biased, and beat the bound by right.
 """
-GRADIENT = """\
-Gradient-based inversion at s = 0.1, from the mean image and with total variation as its only
-prior: R² on its four images, and that of refined pictures on the same images in brackets. Its
-weight is untuned, and below 0 it is worse than the mean: no figure above counts it.
-"""
 SAMPLES = """\
-The first, fifth and last tensor, at s = 0.1. Degrees of freedom that the bias control calls
-saturated are marked *at least*.
+Over the ten tensors of each network, relative to what the most samples give. The bias of degrees
+of freedom is controlled by calling them *saturated* where they exceed (N − 1)/2: without that,
+the largest error is that of all tensors, and with it that of the others. ρ and floor are at
+s = 0.1, and change with the samples by what the table says, on average.
 """
 RUNS = """\
 Trained, measured and attacked again from other weights, at s = 0.1.
 """
 MEMBERSHIP = """\
-A multilayer perceptron learns 200 digits by heart. The AUC is that of an attacker who takes for
-members what has a small loss; the *own AUC* of a tensor that of logistic regression on this
-tensor alone, by an attacker who knows of three in four images whether they are members, and is
-asked about the fourth; by chance it is 0.50 ± 0.03. CV and MCR are defined in
-[measures.md](measures.md); a path falls or rises if it does by more than 5 % of its mean.
+Two architectures learn 400 images by heart, from two seeds each. The AUC of the loss is that of
+an attacker who takes for members what has a small loss. On a single tensor there are two: logistic
+regression *without classes*, by an attacker who knows of three in four images whether they are
+members; and *the probe*, which learns to tell classes from the tensor of three in four members,
+and takes for members what it then tells well. By chance an AUC is 0.50 ± 0.03. onnxprobe's
+statistics need no training (`--members`, `--non-members`); CV and MCR are those of `onnxprobe
+track`; see [measures.md](measures.md). A path falls or rises if it does by more than 5 % of its
+mean. How changes of tensors go with what the probe attains at the end: mean over trainings of
+Spearman over the ten tensors, and how often shuffled tensors are as far from 0.
 """
 TARGETS = """\
 The other way round: a threshold at or below this value of a measure would have let no release
@@ -161,4 +170,21 @@ lets pass. A small number says that the measure has to be strict for that target
 releases support it. Last, each network is judged by the threshold of all others: the largest R²
 of an attack on what then passes, which is above the target where the threshold does not carry
 over.
+"""
+ARCHITECTURES = """\
+The same by architecture, median over noise levels. With one or two networks of each there are
+too few to resample; these intervals come from resampling tensors, which are no independent
+samples, and are too narrow.
+"""
+KINDS = """\
+Which attack was the best, in how many releases of each network, and what is lost without the one
+that assumes the same prior as ρ:
+"""
+ROUNDED = """\
+onnxprobe takes rounding for noise of the same variance. Here tensors were really rounded, with
+one scale each, and no noise was added.
+"""
+TENSORS = """\
+Of every release of the run that [evidence.md](../evidence.md) tells of: what onnxprobe says, and
+the R² of every attack.
 """

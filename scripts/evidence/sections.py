@@ -1,14 +1,13 @@
-"""Sections of the document on bounds, controls, derivatives, samples, runs and training."""
+"""Sections of the document on bounds, controls, derivatives, samples and runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scripts.evidence.cells import Cell
-from scripts.evidence.statistics import path, spearman
+from scripts.evidence.releases import shown_attack
 from scripts.evidence.tables import markdown
 
 __all__ = [
@@ -16,12 +15,9 @@ __all__ = [
     "controls_section",
     "differences_section",
     "directions_section",
-    "gradient_section",
-    "membership_section",
     "runs_section",
     "samples_section",
     "unbiased_section",
-    "variation",
 ]
 
 
@@ -41,7 +37,7 @@ def bounds_section(found: Sequence[Cell]) -> str:
                 least = tried[int(np.argmin(ratio))]
                 rows.append([
                     study["name"],
-                    kind,
+                    shown_attack(kind),
                     label,
                     str(len(pairs)),
                     str(sum(value < 1 for value in ratio)),
@@ -143,21 +139,47 @@ def unbiased_section(found: Sequence[Cell]) -> str:
 
 
 def samples_section(found: Sequence[Cell]) -> str:
-    """Figures of three tensors against the number of samples."""
-    rows = [
-        [
-            study["name"],
-            name,
-            str(row["samples"]),
-            _saturated(row["tensors"][name]),
-            f"{row['tensors'][name]['high']:.3f}",
-            _optional(row["tensors"][name]["attained"]),
-        ]
-        for study in found
-        for name in study["rows"][0]["tensors"]
-        for row in study["rows"]
+    """How far estimates from few samples are off those from the most, over the tensors."""
+    rows = []
+    for study in found:
+        most = study["rows"][-1]["tensors"]
+        for row in study["rows"]:
+            seen = row["tensors"]
+            told = [name for name in seen if seen[name]["dof_status"] != "saturated"]
+            rows.append([
+                study["name"],
+                str(row["samples"]),
+                f"{len(seen) - len(told)} of {len(seen)}",
+                *_off(seen, most, list(seen), "dof"),
+                _off(seen, most, told, "dof")[1],
+                *(_off(seen, most, list(seen), key)[0] for key in _ESTIMATORS),
+                *(_mean_change(seen, most, key) for key in ("high", "attained")),
+            ])
+    heads = ["network", "samples", "saturated", "DoF off by: median", "largest"]
+    heads += ["largest where not saturated"]
+    others = [f"{label}: median" for label in _ESTIMATORS.values()]
+    return markdown([*heads, *others, "ρ, mean change", "attained floor, mean change"], rows)
+
+
+def _off(seen: Cell, most: Cell, names: Sequence[str], key: str) -> tuple[str, str]:
+    """Return the median and the largest relative error over tensors."""
+    errors = [
+        abs(seen[name][key] / most[name][key] - 1)
+        for name in names
+        if seen[name][key] is not None and most[name][key]
     ]
-    return markdown(["network", "tensor", "samples", "DoF", "ρ, worst", "attained floor"], rows)
+    if not errors:
+        return "none", "none"
+    return f"{np.median(errors):.0%}", f"{max(errors):.0%}"
+
+
+def _mean_change(seen: Cell, most: Cell, key: str) -> str:
+    changes = [
+        seen[name][key] - most[name][key]
+        for name in seen
+        if seen[name][key] is not None and most[name][key] is not None
+    ]
+    return f"{np.mean(changes):+.3f}" if changes else "none"
 
 
 def runs_section(found: Sequence[Cell]) -> str:
@@ -179,83 +201,12 @@ def runs_section(found: Sequence[Cell]) -> str:
     return markdown([*heads, "largest"], rows)
 
 
-def membership_section(found: Sequence[Cell]) -> str:
-    """Checkpoints, and how each tensor's measures move with them."""
-    return "\n".join(_trajectories(study) for study in found)
-
-
-def _trajectories(found: Cell) -> str:
-    checkpoints = found["checkpoints"]
-    names = list(checkpoints[0]["tensors"])
-    shown = [names[0], names[len(names) // 2], names[-1]]
-    over = markdown(
-        [
-            "epoch",
-            "accuracy, members",
-            "accuracy, others",
-            "AUC of the loss",
-            *(f"{kind} of {name}" for kind in ("DoF", "rank") for name in shown),
-        ],
-        [
-            [
-                str(point["epoch"]),
-                f"{point['accuracy_members']:.3f}",
-                f"{point['accuracy_others']:.3f}",
-                f"{point['auc']:.3f}",
-                *(f"{point['tensors'][name]['dof']:.1f}" for name in shown),
-                *(f"{point['tensors'][name]['rank']:g}" for name in shown),
-            ]
-            for point in checkpoints
-        ],
-    )
-    aucs = np.array([point["auc"] for point in checkpoints])
-    rows = []
-    for name in names:
-        row = [name]
-        for key in ("dof", "rank"):
-            values = np.array([float(point["tensors"][name][key]) for point in checkpoints])
-            cv, mcr = variation(values)
-            row += [
-                f"{cv:.3f}",
-                f"{mcr:.3f}",
-                path(values.tolist()),
-                f"{spearman(values, aucs):+.2f}",
-            ]
-        own = np.array([point["tensors"][name]["auc"] for point in checkpoints])
-        rows.append([*row, f"{own.mean():.2f} ± {own.std():.2f}"])
-    parts = ("CV", "MCR", "path", "Spearman with AUC of the loss")
-    labels = ("DoF", "rank")
-    heads = [
-        "tensor",
-        *(f"{a}: {b}" for a in labels for b in parts),
-        "AUC of its own, over checkpoints",
-    ]
-    return f"{over}\n{markdown(heads, rows)}"
-
-
-def gradient_section(networks: dict[str, Cell]) -> str:
-    """Gradient-based inversion on a few images, beside refined pictures."""
-    rows = []
-    for name, network in networks.items():
-        found = [tensor["gradient"] for tensor in network["tensors"] if "gradient" in tensor]
-        if found:
-            better = sum(value["r2"] > value["best_r2"] for value in found)
-            rows.append([
-                name,
-                *(f"{found[i]['r2']:.2f} ({found[i]['best_r2']:.2f})" for i in (0, 4, 9)),
-                f"{better} of {len(found)}",
-            ])
-    heads = ["network", "first tensor", "fifth", "last", "better than refined ones"]
-    return markdown(heads, rows)
-
-
-def variation(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return CV and MCR of a measure over checkpoints, as docs/measures.md defines them."""
-    changes = np.abs(np.diff(values)) / np.abs(values[:-1])
-    return float(values.std() / values.mean()), float(changes.max())
-
-
 _CONTROLS = ("high", "attained", "attack")
+_ESTIMATORS = {
+    "participation_ratio": "participation ratio",
+    "energy_95": "energy 95 %",
+    "two_nn": "two-NN",
+}
 _RUNS = {
     "high": "ρ, worst sample",
     "attained": "attained floor",
@@ -263,12 +214,6 @@ _RUNS = {
     "dof": "DoF",
     "rank": "rank",
 }
-
-
-def _saturated(said: Cell) -> str:
-    """Write degrees of freedom, marked where the bias control calls them no estimate."""
-    mark = " (at least)" if said["dof_status"] == "saturated" else ""
-    return f"{said['dof']:.1f}{mark}"
 
 
 def _optional(value: float | None) -> str:

@@ -1,155 +1,43 @@
-"""Tables of the document, from a summary alone."""
+"""Tables of the document on what measures predict, from a summary alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scripts.evidence.cells import Cell
-from scripts.evidence.statistics import (
-    Interval,
-    bootstrap,
-    leave_one_out,
-    mean_absolute_error,
-    reliability,
-    spearman_columns,
+from scripts.evidence.releases import (
+    MEASURES,
+    RHO,
+    Networks,
+    attacks,
+    best,
+    held_against,
+    pooled,
+    scored,
+    table,
+    with_rounded,
 )
+from scripts.evidence.scores import (
+    architecture_order,
+    calibration,
+    calibration_errors,
+    median_order,
+    orders,
+)
+from scripts.evidence.statistics import mean_absolute_error, reliability, spearman_columns
 
 __all__ = [
-    "FIT",
-    "FIT_SIZE",
-    "MEASURES",
-    "PHOTOGRAPHS",
-    "WEAKER",
-    "Networks",
-    "ahead",
-    "attack",
-    "attacks",
-    "best",
-    "calibration",
-    "calibration_errors",
+    "architecture_order_table",
     "calibration_table",
-    "fits",
     "markdown",
-    "median_order",
-    "network_order_table",
-    "order_against",
     "order_table",
-    "orders",
-    "pooled",
     "reliability_table",
-    "scored",
-    "shuffled",
-    "table",
+    "rounded_table",
     "target_table",
     "threshold_table",
 ]
-
-Array = NDArray[np.float64]
-Networks = dict[str, Cell]
-Measure = Callable[[Cell, Cell], float]
-
-# Each takes a tensor and one of its levels. What is called by a name is what the document says.
-MEASURES: dict[str, Measure] = {
-    "ρ, worst sample": lambda _, level: level["high"],
-    "ρ, median sample": lambda _, level: level["median"],
-    "attained floor": lambda _, level: level["attained"],
-    "max(ρ, floor)": lambda _, level: max(level["high"], level["attained"]),
-    "ρ, isotropic prior": lambda _, level: level["isotropic"],
-    "ρ, no data": lambda _, level: level["blind"],
-    "recoverable DoF": lambda _, level: level["recoverable_dof"],
-    "dFIL": lambda _, level: level["dfil"],
-    "rank share": lambda tensor, _: tensor["share"],
-    "naive rank share": lambda tensor, _: tensor["naive_rank"],
-    "activation DoF": lambda tensor, _: tensor["dof"],
-    "depth (negative)": lambda tensor, _: -tensor["depth"],
-    "tensor size": lambda tensor, _: tensor["size"],
-}
-WEAKER = "ρ, against ridge and decoders alone"
-FIT = "fit of depth and log noise"
-#: A fit that also knows how many elements a tensor has for each of the input's.
-FIT_SIZE = "fit of depth, log noise and relative size"
-_SHARES = (
-    "ρ, worst sample",
-    "ρ, median sample",
-    "attained floor",
-    "max(ρ, floor)",
-    "ρ, isotropic prior",
-    "ρ, no data",
-)
-#: Data sets that are photographs of anything, as the image prior is meant for.
-PHOTOGRAPHS = ("cifar",)
-
-
-def scored(networks: Networks) -> Networks:
-    """Return the networks that count: those that were held out, or all if none was."""
-    held_out = {name: value for name, value in networks.items() if value["role"] == "held out"}
-    return held_out or networks
-
-
-def attacks(level: Cell) -> list[str]:
-    """Return the kinds of attack that were tried at a level."""
-    return [kind for kind, value in level.items() if isinstance(value, dict) and "r2" in value]
-
-
-def attack(level: Cell, *, kinds: Sequence[str] = ()) -> float:
-    """Return the best R² of kinds of attack, all if none are named; anybody can guess the mean."""
-    found: list[float] = [level[kind]["r2"] for kind in kinds or attacks(level)]
-    return max(0.0, *found)
-
-
-def best(_: Cell, level: Cell) -> float:
-    """Return the best R² of a level; a `Measure` like others."""
-    return attack(level)
-
-
-def table(network: Cell, measure: Measure) -> Array:
-    """Return a measure of a network, shape (tensors, levels)."""
-    return np.array([
-        [measure(tensor, level) for level in tensor["levels"]] for tensor in network["tensors"]
-    ])
-
-
-def fits(networks: Networks, *, sizes: bool = False) -> dict[str, Array]:
-    """Predict each network from depth and log noise, and sizes if asked, by a fit to all others."""
-    features = {name: _features(network, sizes=sizes) for name, network in networks.items()}
-    attained = {name: table(value, best).ravel() for name, value in networks.items()}
-    if len(networks) < 2:
-        return {}
-    return leave_one_out(features, attained)
-
-
-def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]:
-    """Return predicted and attained R² by share and network; the fit only with two networks."""
-    fitted = {FIT: fits(networks), FIT_SIZE: fits(networks, sizes=True)}
-    found: dict[str, dict[str, tuple[Array, Array]]] = {}
-    for name in _SHARES:
-        found[name] = {
-            key: (table(value, MEASURES[name]).ravel(), table(value, _target(name)).ravel())
-            for key, value in networks.items()
-        }
-    found[WEAKER] = {
-        key: (table(value, MEASURES["ρ, worst sample"]).ravel(), table(value, _learnt).ravel())
-        for key, value in networks.items()
-    }
-    for name, predictions in fitted.items():
-        if predictions:
-            found[name] = {
-                key: (predictions[key], table(value, best).ravel())
-                for key, value in networks.items()
-            }
-    return found
-
-
-def calibration_errors(networks: Networks) -> dict[str, Interval]:
-    """Return the mean absolute error of every share over the networks that count."""
-    counted = scored(networks)
-    return {
-        name: bootstrap({key: groups[key] for key in counted}, mean_absolute_error)
-        for name, groups in calibration(networks).items()
-    }
 
 
 def calibration_table(networks: Networks) -> str:
@@ -166,79 +54,6 @@ def calibration_table(networks: Networks) -> str:
     return markdown(["network", *found], [*rows, ["**counted**", *total]])
 
 
-def orders(networks: Networks) -> dict[str, Interval]:
-    """Return Spearman of every measure with the best R²: the median over noise levels."""
-    counted = scored(networks)
-    return {
-        name: bootstrap(
-            {
-                key: (table(value, measure), table(value, _target(name)))
-                for key, value in counted.items()
-            },
-            median_order,
-        )
-        for name, measure in MEASURES.items()
-    }
-
-
-def pooled(networks: Networks, measure: Measure) -> Array:
-    """Return a measure of all releases of networks, shape (releases,)."""
-    return np.concatenate([table(value, measure).ravel() for value in networks.values()])
-
-
-def ahead(networks: Networks, one: str, other: str, *, weaker: bool = False) -> Interval:
-    """Return by how much one measure's Spearman exceeds another's, paired over networks.
-
-    Args:
-        networks: Those that count.
-        one: A measure.
-        other: Another.
-        weaker: Whether attacks are ridge and decoders alone.
-    """
-    target = _learnt if weaker else best
-    groups = {
-        key: (
-            np.stack([table(value, MEASURES[name]) for name in (one, other)], axis=-1),
-            table(value, target),
-        )
-        for key, value in networks.items()
-    }
-
-    def difference(predicted: Array, attained: Array) -> float:
-        orders = [median_order(predicted[..., at], attained) for at in (0, 1)]
-        return orders[0] - orders[1]
-
-    return bootstrap(groups, difference)
-
-
-def order_against(networks: Networks, name: str, *, weaker: bool) -> Interval:
-    """Return Spearman of a measure with the best attack, or with ridge and decoders alone."""
-    target = _learnt if weaker else best
-    return bootstrap(
-        {
-            key: (table(value, MEASURES[name]), table(value, target))
-            for key, value in networks.items()
-        },
-        median_order,
-    )
-
-
-def network_order_table(networks: Networks) -> str:
-    """Spearman of every measure within each network, median over noise levels."""
-    counted = scored(networks)
-    rows = [
-        [
-            name,
-            *(
-                f"{median_order(table(value, measure), table(value, _target(name))):.2f}"
-                for value in counted.values()
-            ),
-        ]
-        for name, measure in MEASURES.items()
-    ]
-    return markdown(["measure", *counted], rows)
-
-
 def order_table(networks: Networks) -> str:
     """Spearman within each noise level over all tensors that count, and its median."""
     counted = list(scored(networks).values())
@@ -247,7 +62,7 @@ def order_table(networks: Networks) -> str:
     rows = []
     for name, measure in MEASURES.items():
         parts = [table(value, measure) for value in counted]
-        found = [table(value, _target(name)) for value in counted]
+        found = [table(value, held_against(name)) for value in counted]
         predicted, attained = np.concatenate(parts), np.concatenate(found)
         each = spearman_columns(predicted, attained)
         alone = [median_order(*pair) for pair in zip(parts, found, strict=True)]
@@ -261,18 +76,43 @@ def order_table(networks: Networks) -> str:
     return markdown([*heads, "within one network: median (least)"], rows)
 
 
-def shuffled(networks: Networks, draws: int = 300, seed: int = 0) -> Interval:
-    """Spearman of ρ after a shuffle over tensors: mean, and the range of 95 % of shuffles."""
-    counted = scored(networks).values()
-    predicted = np.concatenate([table(value, MEASURES["ρ, worst sample"]) for value in counted])
-    attained = np.concatenate([table(value, best) for value in counted])
-    rng = np.random.default_rng(seed)
-    found = [median_order(rng.permutation(predicted), attained) for _ in range(draws)]
-    low, high = np.percentile(found, [2.5, 97.5])
-    return Interval(float(np.mean(found)), float(low), float(high))
+def architecture_order_table(networks: Networks) -> str:
+    """Spearman of every measure over the networks of each architecture that counts."""
+    counted = scored(networks)
+    kinds = dict.fromkeys(network["architecture"] for network in counted.values())
+    groups = {
+        kind: {key: value for key, value in counted.items() if value["architecture"] == kind}
+        for kind in kinds
+    }
+    rows = [
+        [name, *(architecture_order(group, name).shown(2) for group in groups.values())]
+        for name in MEASURES
+    ]
+    heads = [f"{kind}: {', '.join(group)}" for kind, group in groups.items()]
+    return markdown(["measure", *heads], rows)
 
 
-def reliability_table(networks: Networks, name: str = "ρ, worst sample") -> str:
+def rounded_table(networks: Networks) -> str:
+    """What is said and attained of tensors that are rounded to int8."""
+    rows = []
+    for name, network in networks.items():
+        for tensor in network["tensors"]:
+            if "int8" in tensor:
+                level = tensor["int8"]
+                rows.append([
+                    f"{name} ({network['role']})",
+                    tensor["name"],
+                    str(tensor["size"]),
+                    f"{level['s']:.3f}",
+                    *(f"{level[key]:.3f}" for key in ("high", "attained")),
+                    f"{best(tensor, level):.3f}",
+                    f"{_found(tensor, level):.0%}",
+                ])
+    heads = ["network", "tensor", "size", "s of the rounding", RHO, "attained floor"]
+    return markdown([*heads, "best attack R²", "images found, at most"], rows)
+
+
+def reliability_table(networks: Networks, name: str = RHO) -> str:
     """Mean prediction and mean best R², by bins of the prediction."""
     counted = scored(networks)
     predicted, attained = pooled(counted, MEASURES[name]), pooled(counted, best)
@@ -299,6 +139,7 @@ def reliability_table(networks: Networks, name: str = "ρ, worst sample") -> str
 
 def threshold_table(networks: Networks, name: str = "max(ρ, floor)") -> str:
     """What the best attack reached on releases that pass a threshold of a measure."""
+    networks = with_rounded(networks)
     predicted, attained = pooled(networks, MEASURES[name]), pooled(networks, best)
     found = pooled(networks, _found)
     owner = np.repeat(
@@ -332,6 +173,7 @@ def _found(_: Cell, level: Cell) -> float:
 
 def target_table(networks: Networks) -> str:
     """Below which value of a measure no attack attained more than a target."""
+    networks = with_rounded(networks)
     attained = pooled(networks, best)
     names = ("max(ρ, floor)", "ρ, worst sample", "attained floor", "rank share")
     measures = {name: pooled(networks, MEASURES[name]) for name in names}
@@ -366,31 +208,3 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out a table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def _target(name: str) -> Measure:
-    """Say against what a measure is held: the floor is a ridge regression, and meets decoders."""
-    return _trained if name == "attained floor" else best
-
-
-def _trained(_: Cell, level: Cell) -> float:
-    return attack(level, kinds=("decoder",))
-
-
-def _learnt(_: Cell, level: Cell) -> float:
-    return attack(level, kinds=("ridge", "decoder"))
-
-
-def _features(network: Cell, *, sizes: bool) -> Array:
-    inputs = float(np.prod(network["inputs"]))
-    rows = []
-    for tensor in network["tensors"]:
-        # More elements than the input has tell no more of it.
-        size = min(0.0, np.log(tensor["size"] / inputs))
-        rows += [[tensor["depth"], np.log(level["s"]), size] for level in tensor["levels"]]
-    return np.array(rows)[:, : 3 if sizes else 2]
-
-
-def median_order(predicted: Array, attained: Array) -> float:
-    """Return Spearman within each noise level, and of these the median."""
-    return float(np.median(spearman_columns(predicted, attained)))

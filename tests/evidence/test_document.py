@@ -7,31 +7,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from scripts.evidence.agreement import disagreements
-from scripts.evidence.document import render
+from scripts.evidence.document import earlier_runs, render, render_tensors
 from scripts.evidence.findings import findings
+from scripts.evidence.releases import attacks, best
+from scripts.evidence.scores import calibration_errors, orders, shuffled
 from scripts.evidence.sections import (
     bounds_section,
     differences_section,
     directions_section,
-    membership_section,
     runs_section,
     samples_section,
     unbiased_section,
-    variation,
 )
-from scripts.evidence.tables import (
-    attacks,
-    best,
-    calibration_errors,
-    orders,
-    shuffled,
-    target_table,
-    threshold_table,
-)
+from scripts.evidence.tables import target_table, threshold_table
+from scripts.evidence.training_section import membership_section, relations
 
 HERE = Path(__file__).parent
 
@@ -50,9 +42,9 @@ def test_the_quick_document_is_made_of_the_quick_figures(summary: dict[str, Any]
 def test_the_published_document_is_made_of_the_published_figures() -> None:
     published = HERE.parents[1] / "docs" / "evidence"
     found = json.loads((published / "summary.json").read_text())
-    earlier = json.loads((published / "first-run.json").read_text())
     document = published.with_suffix(".md").read_text()
-    assert render(found, folder="evidence", earlier=earlier) == document
+    assert render(found, folder="evidence", earlier=earlier_runs(published)) == document
+    assert render_tensors(found) == (published / "tensors.md").read_text()
 
 
 def _unwrapped(text: str) -> str:
@@ -115,14 +107,15 @@ def test_thresholds_say_the_worst_of_what_passes(summary: dict[str, Any]) -> Non
     networks = _three(summary, 0.0)
     for network in networks.values():
         for tensor in network["tensors"]:
-            for level in tensor["levels"]:
+            # One level more, of two tensors each.
+            for level in [*tensor["levels"], *([tensor["int8"]] if "int8" in tensor else [])]:
                 level["high"], level["attained"] = 0.05, 0.0
                 for kind in attacks(level):
                     level[kind]["r2"] = 0.25
-    assert "| 0.2 | 90 of 3 | 0.25 | 0.25 | 90 of 90 |" in threshold_table(networks)
+    assert "| 0.2 | 96 of 3 | 0.25 | 0.25 | 96 of 96 |" in threshold_table(networks)
     # Nothing may pass for 0.2, and all for 0.3.
     assert "| 0.2 | 0.05 (0) |" in target_table(networks)
-    assert "| 0.3 | 1.00 (90) |" in target_table(networks)
+    assert "| 0.3 | 1.00 (96) |" in target_table(networks)
 
 
 def test_an_error_below_a_bound_is_a_violation_only_beyond_its_standard_error() -> None:
@@ -139,12 +132,6 @@ def test_an_error_below_a_bound_is_a_violation_only_beyond_its_standard_error() 
     found = bounds_section([{"name": "n", "rows": rows}])
     assert "| n | ridge | estimated | 3 | 2 | 1 | 0.900 (b, s = 0.1) | 0.99 |" in found
     assert "| n | ridge | known | 3 | 0 | 0 | 1.800 (b, s = 0.1) | 1.98 |" in found
-
-
-def test_cv_and_mcr_are_those_of_the_documentation() -> None:
-    cv, mcr = variation(np.array([2.0, 4.0, 3.0]))
-    assert cv == pytest.approx(np.std([2, 4, 3]) / 3)
-    assert mcr == pytest.approx(1.0)
 
 
 def test_differences_say_on_which_side_they_err() -> None:
@@ -168,17 +155,19 @@ def test_differences_say_on_which_side_they_err() -> None:
     )
 
 
-def test_samples_are_listed_by_tensor() -> None:
-    said = {"dof": 3.0, "dof_status": "ok", "high": 0.5, "attained": None}
-    few = said | {"dof_status": "saturated"}
+def test_errors_of_few_samples_are_told_with_and_without_what_is_saturated() -> None:
+    def said(dof: float, status: str) -> dict[str, Any]:
+        others = dict.fromkeys(("participation_ratio", "energy_95", "two_nn"), dof / 2)
+        return {"dof": dof, "dof_status": status, "high": 0.5, "attained": dof / 100, **others}
+
     rows = [
-        {"samples": size, "tensors": {"a": each, "b": each}}
-        for size, each in ((50, few), (100, said))
+        {"samples": 50, "tensors": {"a": said(5.0, "saturated"), "b": said(9.0, "ok")}},
+        {"samples": 100, "tensors": {"a": said(10.0, "ok"), "b": said(10.0, "ok")}},
     ]
     lines = samples_section([{"name": "n", "rows": rows}]).splitlines()
-    assert lines[2:4] == [
-        "| n | a | 50 | 3.0 (at least) | 0.500 | none |",
-        "| n | a | 100 | 3.0 | 0.500 | none |",
+    assert lines[2:] == [
+        "| n | 50 | 1 of 2 | 30% | 50% | 10% | 30% | 30% | 30% | +0.000 | -0.030 |",
+        "| n | 100 | 0 of 2 | 0% | 0% | 0% | 0% | 0% | 0% | +0.000 | +0.000 |",
     ]
 
 
@@ -191,30 +180,52 @@ def test_the_spread_of_runs_is_their_range() -> None:
     assert "| n | 2 | best attack R² | 0.350 | 0.100 | 0.200 |" in found
 
 
+def _training(risks: list[float]) -> dict[str, Any]:
+    """Three checkpoints of some tensors, of which the first is most at risk."""
+    names = [f"t{i}" for i in range(len(risks))]
+    return {
+        "name": "n",
+        "seed": 0,
+        "checkpoints": [
+            {
+                "epoch": epoch,
+                "accuracy_members": 1.0,
+                "accuracy_others": 0.5,
+                "auc": 0.6,
+                "tensors": {
+                    name: {
+                        "dof": dof,
+                        "rank": 4,
+                        "auc": 0.52,
+                        "probe": risk,
+                        "told": {"Jacobian energy": 0.55, "activation typicality": 0.3},
+                    }
+                    for name, risk in zip(names, risks, strict=True)
+                },
+            }
+            for epoch, dof in enumerate((6.0, 2.0, 8.0))
+        ],
+        "tracked": {
+            name: {"dof": {"cv": risk, "mcr": 1 - risk}, "rank": {"cv": 0.0, "mcr": None}}
+            for name, risk in zip(names, risks, strict=True)
+        },
+    }
+
+
 def test_a_measure_that_falls_and_rises_with_training_is_said_to() -> None:
-    checkpoints = [
-        {
-            "epoch": epoch,
-            "accuracy_members": 1.0,
-            "accuracy_others": 0.5,
-            "auc": value / 10,
-            "tensors": {
-                "a": {
-                    "dof": value,
-                    "rank": 4,
-                    "effective_rank": float(-epoch + 9),
-                    "auc": 0.5 + value / 100,
-                }
-            },
-        }
-        for epoch, value in enumerate((6.0, 2.0, 8.0))
-    ]
-    found = membership_section([{"name": "n", "checkpoints": checkpoints}])
-    # Deviation of 6, 2 and 8 by their mean; changes of 2/3 and of 3.
-    assert "| a | 0.468 | 3.000 | falls, then rises | +1.00 |" in found
-    assert "| 0.000 | 0.000 | flat | +0.00 |" in found
-    # Attacks on the tensor itself: 0.56, 0.52 and 0.58.
-    assert "| 0.55 ± 0.02 |" in found
+    found = membership_section([_training([0.9, 0.8, 0.7])])
+    row = "| t0 | falls, then rises | 0.90 | 0.10 | flat | 0.00 | none | 0.52 | 0.90 |"
+    assert f"{row} 0.30 (activation typicality) |" in found
+
+
+def test_what_goes_with_risk_is_told_from_what_goes_with_it_by_chance() -> None:
+    found = relations([_training([0.9, 0.8, 0.7, 0.6, 0.55, 0.5])] * 2)
+    assert found["CV of DoF"].value == pytest.approx(1)
+    assert found["MCR of DoF"].value == pytest.approx(-1)
+    assert found["CV of DoF"].chance < 0.01
+    # What never varies goes with nothing.
+    assert found["CV of rank"].value == 0
+    assert found["CV of rank"].chance == 1
 
 
 def test_an_unbiased_attacker_below_the_bound_is_a_violation() -> None:
@@ -250,7 +261,7 @@ def test_what_is_known_without_data_is_judged_on_photographs(summary: dict[str, 
             for level in tensor["levels"]:
                 level["blind"] = best({}, level) + (0.05 if number else 0.5)
     said = _unwrapped(findings({"networks": networks}))
-    assert "0.050 on networks of photographs, 0.500 on networks of digits and faces" in said
+    assert "0.050 on networks of photographs, 0.500 on networks of other images" in said
     assert "For photographs: The aim was at most 0.1: met." in said
 
 

@@ -1,0 +1,172 @@
+"""How near measures come to attacks, and whether they order them, over networks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.evidence.cells import Cell
+from scripts.evidence.releases import (
+    MEASURES,
+    RHO,
+    Measure,
+    Networks,
+    best,
+    held_against,
+    scored,
+    table,
+    unshared,
+)
+from scripts.evidence.statistics import (
+    Interval,
+    bootstrap,
+    leave_one_out,
+    mean_absolute_error,
+    spearman_columns,
+)
+
+__all__ = [
+    "FIT",
+    "FIT_SIZE",
+    "UNSHARED",
+    "ahead",
+    "architecture_order",
+    "calibration",
+    "calibration_errors",
+    "median_order",
+    "order_against",
+    "orders",
+    "shuffled",
+]
+
+Array = NDArray[np.float64]
+
+UNSHARED = "ρ, against attacks without its prior"
+FIT = "fit of depth and log noise"
+#: A fit that also knows how many elements a tensor has for each of the input's.
+FIT_SIZE = "fit of depth, log noise and relative size"
+_SHARES = (
+    RHO,
+    "ρ, median sample",
+    "attained floor",
+    "max(ρ, floor)",
+    "ρ, isotropic prior",
+    "ρ, no data",
+)
+
+
+def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]:
+    """Return predicted and attained R² by share and network; the fit only with two networks."""
+    pairs = {name: (MEASURES[name], held_against(name)) for name in _SHARES}
+    pairs[UNSHARED] = (MEASURES[RHO], unshared)
+    found = {
+        name: {
+            key: (table(value, measure).ravel(), table(value, against).ravel())
+            for key, value in networks.items()
+        }
+        for name, (measure, against) in pairs.items()
+    }
+    for name, sizes in ((FIT, False), (FIT_SIZE, True)):
+        if predictions := _fits(networks, sizes=sizes):
+            found[name] = {
+                key: (predictions[key], table(value, best).ravel())
+                for key, value in networks.items()
+            }
+    return found
+
+
+def calibration_errors(networks: Networks) -> dict[str, Interval]:
+    """Return the mean absolute error of every share over the networks that count."""
+    counted = scored(networks)
+    return {
+        name: bootstrap({key: groups[key] for key in counted}, mean_absolute_error)
+        for name, groups in calibration(networks).items()
+    }
+
+
+def _fits(networks: Networks, *, sizes: bool) -> dict[str, Array]:
+    """Predict each network from depth and log noise, and sizes if asked, by a fit to all others."""
+    if len(networks) < 2:
+        return {}
+    features = {name: _features(network, sizes=sizes) for name, network in networks.items()}
+    attained = {name: table(value, best).ravel() for name, value in networks.items()}
+    return leave_one_out(features, attained)
+
+
+def _features(network: Cell, *, sizes: bool) -> Array:
+    inputs = float(np.prod(network["inputs"]))
+    rows = []
+    for tensor in network["tensors"]:
+        # More elements than the input has tell no more of it.
+        size = min(0.0, np.log(tensor["size"] / inputs))
+        rows += [[tensor["depth"], np.log(level["s"]), size] for level in tensor["levels"]]
+    return np.array(rows)[:, : 3 if sizes else 2]
+
+
+def median_order(predicted: Array, attained: Array) -> float:
+    """Return Spearman within each noise level, and of these the median."""
+    return float(np.median(spearman_columns(predicted, attained)))
+
+
+def orders(networks: Networks) -> dict[str, Interval]:
+    """Return Spearman of every measure with the best R²: the median over noise levels."""
+    counted = scored(networks)
+    return {name: order_against(counted, name, held_against(name)) for name in MEASURES}
+
+
+def order_against(networks: Networks, name: str, against: Measure) -> Interval:
+    """Return Spearman of a measure with what attacks attained, over these networks."""
+    measure = MEASURES[name]
+    groups = {key: (table(v, measure), table(v, against)) for key, v in networks.items()}
+    return bootstrap(groups, median_order)
+
+
+def architecture_order(networks: Networks, name: str) -> Interval:
+    """Return Spearman of a measure over networks of one architecture, resampled by tensors."""
+    measure, against = MEASURES[name], held_against(name)
+    rows = {
+        f"{key} {place}": (one[None], other[None])
+        for key, value in networks.items()
+        for place, (one, other) in enumerate(
+            zip(table(value, measure), table(value, against), strict=True)
+        )
+    }
+    return bootstrap(rows, median_order)
+
+
+def ahead(networks: Networks, one: str, other: str, against: Measure) -> Interval:
+    """Return by how much one measure's Spearman exceeds another's, paired over networks.
+
+    Args:
+        networks: Those that count.
+        one: A measure.
+        other: Another.
+        against: What attacks attained.
+
+    Returns:
+        The difference.
+    """
+    groups = {
+        key: (
+            np.stack([table(value, MEASURES[name]) for name in (one, other)], axis=-1),
+            table(value, against),
+        )
+        for key, value in networks.items()
+    }
+
+    def difference(predicted: Array, attained: Array) -> float:
+        found = [median_order(predicted[..., at], attained) for at in (0, 1)]
+        return found[0] - found[1]
+
+    return bootstrap(groups, difference)
+
+
+def shuffled(networks: Networks, name: str = RHO, draws: int = 300, seed: int = 0) -> Interval:
+    """Return Spearman of a measure shuffled over tensors: mean, and the range of 95 % of draws."""
+    counted = scored(networks).values()
+    predicted = np.concatenate([table(value, MEASURES[name]) for value in counted])
+    attained = np.concatenate([table(value, best) for value in counted])
+    rng = np.random.default_rng(seed)
+    found = [median_order(rng.permutation(predicted), attained) for _ in range(draws)]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return Interval(float(np.mean(found)), float(low), float(high))
