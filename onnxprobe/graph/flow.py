@@ -65,10 +65,6 @@ ROUNDING_OPERATORS = frozenset(
 )  # fmt: skip
 
 
-# These look at the shape of their operand and never at its values.
-_OF_SHAPE = frozenset({"EyeLike", "RandomNormalLike", "RandomUniformLike", "Shape", "Size"})
-
-
 class Reach(Enum):
     """How a tensor depends on a source."""
 
@@ -109,7 +105,7 @@ def trace(
         passed = [reached.get(pairs[name]) for name in node.output if name in pairs]
         if Reach.SMOOTH in passed:
             best = Reach.SMOOTH
-        if node.op_type in _OF_SHAPE and best is not Reach.NONE:
+        if node.op_type in ("Shape", "Size") and best is not Reach.NONE:
             best = Reach.SHAPE
         elif best is Reach.SMOOTH and _flattens(node, straight_through=straight_through):
             best = Reach.PIECEWISE_CONSTANT

@@ -59,13 +59,6 @@ def test_only_the_shape_reaches_what_follows_shape() -> None:
     assert [found[name] for name in ("s", "n", "f", "t", "ss")] == [SHAPE] * 5
 
 
-@pytest.mark.parametrize("operator", ["RandomNormalLike", "RandomUniformLike", "EyeLike"])
-def test_what_is_made_like_a_tensor_looks_at_its_shape_alone(operator: str) -> None:
-    proto = _chain(node(operator, "x", "n"), node("Relu", "n", "r"), node("Add", "r", "x", "y"))
-    found = trace(opened(proto), ["x"])
-    assert (found["n"], found["r"], found["y"]) == (SHAPE, SHAPE, SMOOTH)
-
-
 def test_values_beside_a_shape_count() -> None:
     """A Reshape by a computed shape is smooth."""
     proto = _chain(node("Shape", "x", "s"), node("Reshape", "x s", "y"))
