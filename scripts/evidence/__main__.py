@@ -7,52 +7,17 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from scripts.evidence.agreement import disagreements
-from scripts.evidence.attacks import Budget
 from scripts.evidence.cells import Cell, OutOfTimeError, Store
-from scripts.evidence.controls import controls
 from scripts.evidence.document import render, write
-from scripts.evidence.experiments import Plan, Subject
-from scripts.evidence.further import few_directions, halves, unbiased
-from scripts.evidence.membership import over_training
+from scripts.evidence.experiments import Subject
 from scripts.evidence.running import add_network, be_repeatable, compute_ahead
-from scripts.evidence.studies import bounds, differences, runs, sample_sizes
+from scripts.evidence.suite import PLANS, QUICK, STUDIES, study, wanted
 from scripts.evidence.summary import provenance, rounded
 
 _ROOT = Path(__file__).resolve().parents[2]
-
-# Everything was designed on the first two. The others are networks and data that nobody had
-# measured or attacked before that design was committed.
-PLANS = (
-    Plan("cnn", "digits", "development", 40),
-    Plan("mlp", "mnist", "development", 12),
-    Plan("mlp", "fashion", "held out", 40),
-    Plan("mlp", "cifar", "held out", 15),
-    Plan("vit", "faces", "held out", 60),
-    Plan("vit", "photos", "held out", 15),
-    Plan("resnet", "cifar", "held out", 12),
-    Plan("cnn", "photos", "held out", 12),
-    Plan("cnn", "fashion", "held out", 40),
-    Plan("vgg", "faces", "held out", 40),
-)
-_STUDIES = {
-    "bounds": ("digits-cnn", "mnist-mlp"),
-    "controls": ("digits-cnn",),
-    "differences": ("digits-cnn", "mnist-mlp"),
-    "halves": ("digits-cnn",),
-    "samples": ("digits-cnn", "mnist-mlp", "photos-cnn"),
-    "runs": ("digits-cnn", "cifar-mlp"),
-    "directions": ("digits-cnn", "cifar-mlp"),
-    "unbiased": ("digits-cnn", "photos-cnn", "fashion-cnn", "faces-vgg"),
-    "membership": ("mnist-mlp", "cifar-resnet"),
-}
-_LONG = ("bounds", "differences", "samples", "runs", "membership", "directions", "halves")
-_MEMBERSHIP_SEEDS = (0, 1)
-_SHORT = Budget(rounds=(5, 2), stages=(30, 70), inverted=60)
 
 
 def main() -> int:
@@ -61,7 +26,7 @@ def main() -> int:
     be_repeatable()
     start = time.monotonic()
     store = Store(options.results, options.hours * 3600)
-    plans = (Plan("cnn", "digits", "quick", 20, budget=_SHORT),) if options.quick else PLANS
+    plans = QUICK if options.quick else PLANS
     if options.jobs > 1:
         # Those that take longest come last, and begin first.
         compute_ahead(
@@ -87,32 +52,18 @@ def main() -> int:
 
 
 def _studies(subjects: dict[str, Subject], store: Store, summary: Cell) -> None:
-    """Add what is asked beyond the networks, in the order in which it matters."""
-    makers: dict[str, Callable[[Subject], Cell | list[Cell]]] = {
-        "bounds": lambda subject: bounds(subject, store),
-        "controls": lambda subject: controls(subject.plan, subject.images, store),
-        "differences": lambda subject: differences(subject, store),
-        "halves": lambda _: halves(store),
-        "samples": lambda subject: sample_sizes(subject, store),
-        "runs": lambda subject: runs(subject, store),
-        "directions": lambda subject: few_directions(subject, store),
-        "unbiased": lambda subject: unbiased(subject, store),
-        "membership": lambda subject: [
-            over_training(replace(subject.plan, seed=seed), subject.images, store)
-            for seed in _MEMBERSHIP_SEEDS
-        ],
-    }
-    for study, names in _STUDIES.items():
-        for name in names:
-            if name not in subjects or (study in _LONG and subjects[name].plan.role == "quick"):
+    """Add what is asked beyond the networks."""
+    for kind in STUDIES:
+        for subject in subjects.values():
+            if not wanted(kind, subject.plan):
                 continue
             try:
-                found = makers[study](subjects[name])
+                found = study(kind, subject, store)
             except OutOfTimeError as error:
-                summary["missed"].append(f"{study} of {name}: {error}")
+                summary["missed"].append(f"{kind} of {subject.plan.name}: {error}")
                 continue
-            summary.setdefault(study, []).extend(found if isinstance(found, list) else [found])
-            print(f"{study} of {name}", flush=True)
+            summary.setdefault(kind, []).extend(found)
+            print(f"{kind} of {subject.plan.name}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -126,7 +77,7 @@ def _arguments() -> argparse.Namespace:
         help="folder of finished cells, outside the repository",
     )
     parser.add_argument("--hours", type=float, default=8.0, help="begin no cell after these")
-    parser.add_argument("--jobs", type=int, default=1, help="networks at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="networks or studies at a time")
     parser.add_argument("--expect", type=Path, help="summary of a run that must agree")
     parser.add_argument("--document", type=Path, help="markdown file to write")
     return parser.parse_args()

@@ -27,11 +27,24 @@ def disagreements(found: Cell, expected: Cell) -> list[str]:
     networks = found["networks"], expected["networks"]
     if list(networks[0]) != list(networks[1]):
         return [f"networks are {', '.join(networks[0])}, not {', '.join(networks[1])}"]
-    return [
+    told = [
         f"{name}, {sentence}"
         for name in networks[0]
         for sentence in _tensors(networks[0][name], networks[1][name])
     ]
+    return [*told, *_controls(found.get("controls", []), expected.get("controls", []))]
+
+
+def _controls(found: list[Cell], expected: list[Cell]) -> Iterator[str]:
+    allowed = {"high": _MEASURED, "attained": _MEASURED, "attack": _ATTACKED}
+    mine = {row["name"]: row for row in found}
+    for row in expected:
+        seen = mine.get(row["name"], {})
+        for key, most in allowed.items():
+            one, other = seen.get(key), row[key]
+            differs = one is not other if None in (one, other) else abs(one - other) > most
+            if differs:
+                yield f"the control {row['name']}: {key} is {one}, not {other}"
 
 
 def _tensors(found: Cell, expected: Cell) -> Iterator[str]:

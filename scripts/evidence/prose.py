@@ -115,8 +115,8 @@ that it began with, and not counted twice.
 CONTROLS = """\
 The answer is known here. The sine is a counterexample on purpose: a local measure must rate it
 recoverable, and no attack recovers it. It errs on the safe side. Of the tensor of noise onnxprobe
-gives no ρ, since a derivative that is zero everywhere says nothing; what is known is its floor,
-and a rule on the recoverable share does not pass it.
+gives no ρ, since a derivative that is zero everywhere may come from rounding as well, and says
+nothing; what is known is its floor, and no rule on the recoverable share passes it.
 """
 DIFFERENCES = """\
 The same tensors by central differences with fixed steps and the measured one (*auto*), against

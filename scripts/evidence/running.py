@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from scripts.evidence.data import load, present
 from scripts.evidence.experiments import Plan, Subject, analyse, prepare
 from scripts.evidence.further import beside
 from scripts.evidence.studies import exact
+from scripts.evidence.suite import STUDIES, study, wanted
 from scripts.evidence.summary import network_summary
 
 __all__ = ["add_network", "be_repeatable", "compute_ahead"]
@@ -23,23 +25,42 @@ __all__ = ["add_network", "be_repeatable", "compute_ahead"]
 def compute_ahead(
     plans: Sequence[Plan], folder: Path, results: Path, deadline_s: float, jobs: int
 ) -> None:
-    """Compute the cells of networks side by side; what is kept is only read afterwards.
+    """Compute the cells of networks, and of studies, side by side; what is kept is read afterwards.
 
     Args:
         plans: What to do.
         folder: Where images lie.
         results: Where cells are kept.
         deadline_s: Begin no cell after these seconds.
-        jobs: Networks at a time.
+        jobs: Networks or studies at a time.
     """
-    tasks = [(plan, folder, results, deadline_s) for plan in plans]
+    end = time.monotonic() + deadline_s
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        pool.starmap(_compute, tasks, chunksize=1)
+        networks = [(plan, folder, results, deadline_s) for plan in plans]
+        pool.starmap(_compute_network, networks, chunksize=1)
+        studies = [
+            (kind, plan, folder, results, end - time.monotonic())
+            for kind in STUDIES
+            for plan in plans
+            if wanted(kind, plan)
+        ]
+        pool.starmap(_compute_study, studies, chunksize=1)
 
 
-def _compute(plan: Plan, folder: Path, results: Path, deadline_s: float) -> None:
+def _compute_network(plan: Plan, folder: Path, results: Path, deadline_s: float) -> None:
     be_repeatable()
     add_network(plan, folder, Store(results, deadline_s), {"networks": {}, "missed": []})
+
+
+def _compute_study(kind: str, plan: Plan, folder: Path, results: Path, deadline_s: float) -> None:
+    if not present(plan.data, folder):
+        return
+    be_repeatable()
+    store = Store(results, deadline_s)
+    # What is missed is asked for again, and noted then.
+    with contextlib.suppress(OutOfTimeError):
+        study(kind, prepare(plan, load(plan.data, folder), store), store)
+        print(f"{kind} of {plan.name}", flush=True)
 
 
 def be_repeatable() -> None:

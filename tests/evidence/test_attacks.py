@@ -185,6 +185,30 @@ def test_the_auc_counts_pairs() -> None:
     assert auc(members, others) == pytest.approx(np.mean(pairs))
 
 
+def test_a_probe_tells_members_where_only_theirs_tell_their_class() -> None:
+    from scripts.evidence.membership import probe_auc, tensor_auc
+
+    rng = np.random.default_rng(0)
+    labels, others = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
+    noise = rng.standard_normal((400, 4))
+    learnt = np.eye(4)[labels] * 6 + noise[:200]
+    # What is not learnt looks like some class, and not like its own.
+    unlearnt = np.eye(4)[rng.integers(0, 4, 200)] * 6 + noise[200:]
+    assert probe_auc(learnt, labels, unlearnt, others) > 0.8
+    # Without classes there is nothing to see; by chance 0.50 ± 0.03.
+    assert tensor_auc(learnt, unlearnt) == pytest.approx(0.5, abs=0.1)
+    assert probe_auc(noise[:200], labels, noise[200:], others) == pytest.approx(0.5, abs=0.1)
+
+
+def test_studies_are_of_networks_that_there_are() -> None:
+    from scripts.evidence.suite import PLANS, QUICK, STUDIES, wanted
+
+    names = [plan.name for plan in PLANS]
+    assert len(set(names)) == len(names)
+    assert {name for kind in STUDIES.values() for name in kind} <= set(names)
+    assert [kind for kind in STUDIES if wanted(kind, QUICK[0])] == ["controls", "unbiased"]
+
+
 def test_controls_put_out_what_they_say(tmp_path: Path) -> None:
     from scripts.evidence.controls import Controls
 

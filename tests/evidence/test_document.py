@@ -275,3 +275,14 @@ def test_a_run_disagrees_where_figures_differ(summary: dict[str, Any]) -> None:
     network["tensors"].pop()
     (sentence,) = disagreements(summary, other)
     assert "tensors are" in sentence
+
+
+def test_a_run_disagrees_where_controls_differ(summary: dict[str, Any]) -> None:
+    other = copy.deepcopy(summary)
+    rows = {row["name"]: row for row in other["controls"]}
+    rows["drowned"]["attack"], rows["noise"]["high"] = 0.5, 0.0
+    told = disagreements(summary, other)
+    assert [sentence.split(":")[0] for sentence in told] == [
+        "the control drowned",
+        "the control noise",
+    ]
