@@ -19,7 +19,8 @@ from scripts.evidence.tables import markdown
 
 __all__ = ["bias_table", "budget_table", "kinds_table", "quality_table", "tensor_table"]
 
-_QUALITY = (("r2", 2), ("mse", 4), ("psnr", 1), ("ssim", 2))
+_QUALITY = (("mse", 4), ("psnr", 1), ("ssim", 2))
+_LOOKS = ("MSE", "PSNR in dB", "SSIM", "image found", "subject found")
 
 
 def bias_table(networks: Networks) -> str:
@@ -105,17 +106,14 @@ def quality_table(networks: Networks) -> str:
     for name, network in networks.items():
         for tensor in (network["tensors"][i] for i in (0, 4, 9)):
             level = tensor["levels"][1]
-            seen = max((level[kind] for kind in attacks(level)), key=lambda found: found["r2"])
             rows.append([
                 name,
                 tensor["name"],
                 f"{level['high']:.2f}",
-                *(f"{seen[key]:.{digits}f}" for key, digits in _QUALITY),
-                f"{seen['found']:.0%}",
-                f"{seen['subject']:.0%}" if network["data"] == "faces" else "",
+                f"{_best_of(level)['r2']:.2f}",
+                *_looks(network, level),
             ])
-    heads = ["network", "tensor", "ρ", "R²", "MSE", "PSNR in dB", "SSIM"]
-    return markdown([*heads, "image found", "subject found"], rows)
+    return markdown(["network", "tensor", "ρ", "R²", *_LOOKS], rows)
 
 
 def tensor_table(network: Cell) -> str:
@@ -123,18 +121,34 @@ def tensor_table(network: Cell) -> str:
     rows = []
     kinds = attacks(network["tensors"][0]["levels"][0])
     for tensor in network["tensors"]:
-        for i, level in enumerate(tensor["levels"]):
-            first = [
-                tensor["name"],
-                str(tensor["size"]),
-                f"{tensor['rank']:g}",
-                f"{tensor['dof']:.1f}",
-            ]
+        first = [tensor["name"], str(tensor["size"]), f"{tensor['rank']:g}", f"{tensor['dof']:.1f}"]
+        levels = [(f"{level['s']:g}", level) for level in tensor["levels"]]
+        if "int8" in tensor:
+            levels.append(("int8", tensor["int8"]))
+        for shown, level in levels:
+            bound = level["van_trees_mse"]
+            least = min(level[kind]["mse"] for kind in kinds)
             rows.append([
-                *(first if i == 0 else [""] * 4),
-                f"{level['s']:g}",
+                *first,
+                shown,
                 *(f"{level[key]:.3f}" for key in ("high", "median", "attained")),
                 *(f"{level[kind]['r2']:.3f}" for kind in kinds),
+                *_looks(network, level),
+                f"{least / bound:.2f}" if bound else "none",
             ])
+            first = [""] * 4
     heads = ["tensor", "size", "rank", "DoF", "s", "ρ, worst", "ρ, median", "floor"]
-    return markdown([*heads, *(f"{shown_attack(kind)} R²" for kind in kinds)], rows)
+    r2 = [f"{shown_attack(kind)} R²" for kind in kinds]
+    return markdown([*heads, *r2, *_LOOKS, "least error / van Trees"], rows)
+
+
+def _best_of(level: Cell) -> Cell:
+    found: Cell = max((level[kind] for kind in attacks(level)), key=lambda each: each["r2"])
+    return found
+
+
+def _looks(network: Cell, level: Cell) -> list[str]:
+    """Say how pictures of the best attack look, and who is found by them."""
+    seen = _best_of(level)
+    found = [f"{seen['found']:.0%}", f"{seen['subject']:.0%}" if network["data"] == "faces" else ""]
+    return [*(f"{seen[key]:.{digits}f}" for key, digits in _QUALITY), *found]

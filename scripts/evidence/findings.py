@@ -10,8 +10,8 @@ import numpy as np
 from scripts.evidence.cells import Cell
 from scripts.evidence.real_images import real_excess
 from scripts.evidence.releases import (
+    IMAGES,
     MEASURES,
-    PHOTOGRAPHS,
     RHO,
     Networks,
     best,
@@ -207,8 +207,8 @@ def _ordered(networks: Networks, found: dict[str, Interval]) -> list[str]:
 def _blind(networks: Networks) -> list[str]:
     """Say what is known without any data, of photographs and of others."""
     kinds = {
-        "photographs": {k: v for k, v in scored(networks).items() if v["data"] in PHOTOGRAPHS},
-        "other images": {k: v for k, v in scored(networks).items() if v["data"] not in PHOTOGRAPHS},
+        kind: {name: v for name, v in scored(networks).items() if v["data"] in data}
+        for kind, data in IMAGES.items()
     }
     found = {
         kind: mean_absolute_error(pooled(chosen, MEASURES["ρ, no data"]), pooled(chosen, best))

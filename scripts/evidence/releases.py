@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scripts.evidence.cells import Cell
 
 __all__ = [
+    "IMAGES",
     "MEASURES",
-    "PHOTOGRAPHS",
     "RHO",
     "Measure",
     "Networks",
@@ -49,8 +49,12 @@ MEASURES: dict[str, Measure] = {
     "depth (negative)": lambda tensor, _: -tensor["depth"],
     "tensor size": lambda tensor, _: tensor["size"],
 }
-#: Data sets that are photographs of anything, as the image prior is meant for.
-PHOTOGRAPHS = ("cifar", "photos")
+#: Data sets by what they show; the image prior is meant for photographs of anything.
+IMAGES = {
+    "photographs": ("cifar", "photos"),
+    "faces": ("faces",),
+    "single things on black": ("digits", "mnist", "fashion"),
+}
 # How the document calls attacks.
 _SHOWN = {"gradient": "total variation"}
 

@@ -261,7 +261,7 @@ def test_what_is_known_without_data_is_judged_on_photographs(summary: dict[str, 
             for level in tensor["levels"]:
                 level["blind"] = best({}, level) + (0.05 if number else 0.5)
     said = _unwrapped(findings({"networks": networks}))
-    assert "0.050 on networks of photographs, 0.500 on networks of other images" in said
+    assert "0.050 on networks of photographs, 0.500 on networks of single things on black" in said
     assert "For photographs: The aim was at most 0.1: met." in said
 
 
