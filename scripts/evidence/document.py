@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.evidence import attack_tables, prose, real_images, sections, tables, training_section
+from scripts.evidence.advice import advice
 from scripts.evidence.cells import Cell
 from scripts.evidence.findings import findings, wrapped
 from scripts.evidence.releases import Networks
@@ -84,6 +85,8 @@ def render(summary: Cell, folder: str | None = None, earlier: Sequence[Cell] = (
         tables.threshold_table(networks),
         prose.TARGETS,
         tables.target_table(networks),
+        "## What follows\n",
+        advice(networks),
         "## Were the attacks done, or only tired?\n",
         prose.ATTACKS,
         attack_tables.budget_table(networks),

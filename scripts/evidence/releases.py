@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scripts.evidence.cells import Cell
 
 __all__ = [
+    "DEPTH",
     "IMAGES",
     "MEASURES",
     "RHO",
@@ -33,6 +34,7 @@ Networks = dict[str, Cell]
 Measure = Callable[[Cell, Cell], float]
 
 RHO = "ρ, worst sample"
+DEPTH = "depth (negative)"
 #: What is called by a name is what the document says.
 MEASURES: dict[str, Measure] = {
     RHO: lambda _, level: level["high"],
@@ -46,7 +48,7 @@ MEASURES: dict[str, Measure] = {
     "rank share": lambda tensor, _: tensor["share"],
     "naive rank share": lambda tensor, _: tensor["naive_rank"],
     "activation DoF": lambda tensor, _: tensor["dof"],
-    "depth (negative)": lambda tensor, _: -tensor["depth"],
+    DEPTH: lambda tensor, _: -tensor["depth"],
     "tensor size": lambda tensor, _: tensor["size"],
 }
 #: Data sets by what they show; the image prior is meant for photographs of anything.
