@@ -23,9 +23,8 @@ PLANS = (
     Plan("mlp", "fashion", "held out", 40),
     Plan("mlp", "cifar", "held out", 15),
     Plan("vit", "faces", "held out", 60),
-    Plan("vit", "photos", "held out", 15),
+    Plan("vit", "photos", "held out", 40),
     Plan("resnet", "cifar", "held out", 12),
-    Plan("cnn", "photos", "held out", 12),
     Plan("cnn", "fashion", "held out", 40),
     Plan("vgg", "faces", "held out", 40),
 )
@@ -48,7 +47,7 @@ STUDIES = {
     "samples": ("digits-cnn", "mnist-mlp", "cifar-resnet"),
     "runs": ("digits-cnn", "cifar-mlp"),
     "directions": ("digits-cnn", "cifar-mlp"),
-    "unbiased": ("digits-cnn", "photos-cnn", "fashion-cnn", "faces-vgg"),
+    "unbiased": ("digits-cnn", "fashion-cnn", "faces-vgg"),
     "membership": ("mnist-mlp", "cifar-resnet"),
 }
 _SHORT = ("controls", "unbiased")
