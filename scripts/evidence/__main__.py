@@ -35,7 +35,9 @@ def main() -> int:
     summary: Cell = {"networks": {}, "missed": []}
     subjects = {plan.name: add_network(plan, options.data_dir, store, summary) for plan in plans}
     _studies({name: value for name, value in subjects.items() if value}, store, summary)
-    summary["provenance"] = provenance(quick=options.quick, elapsed_s=store.spent_s)
+    summary["provenance"] = provenance(
+        quick=options.quick, jobs=options.jobs, elapsed_s=store.spent_s
+    )
     path = options.results / ("quick.json" if options.quick else "summary.json")
     path.write_text(json.dumps(rounded(summary)) + "\n")
     # What a test holds the quick document against is free of figures.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.evidence.findings import wrapped
 from scripts.evidence.releases import (
+    BOTH,
     DEPTH,
     MEASURES,
+    OWN,
     RHO,
     Networks,
     best,
@@ -17,13 +18,13 @@ from scripts.evidence.releases import (
     with_rounded,
 )
 from scripts.evidence.scores import median_order, orders
+from scripts.evidence.wording import listed
 
 __all__ = ["advice"]
 
-_BOTH = "max(ρ, floor)"
-_OWN = ("recoverable DoF", "dFIL", "rank share", "activation DoF")
 #: A measure that orders releases of different networks worse than this is no threshold.
 _ENOUGH = 0.9
+_ALIKE = 0.02
 
 
 def advice(networks: Networks) -> str:
@@ -37,7 +38,7 @@ def advice(networks: Networks) -> str:
     """
     every = with_rounded(networks)
     attained = pooled(every, best)
-    excess = attained - pooled(every, MEASURES[_BOTH])
+    excess = attained - pooled(every, MEASURES[BOTH])
     narrow = np.concatenate([
         np.array([tensor["size"] < np.prod(network["inputs"]) for tensor in network["tensors"]])
         for network in every.values()
@@ -48,29 +49,29 @@ def advice(networks: Networks) -> str:
         f"most {_top(excess, 95):.2f} in 95 %, and by {_top(excess, 100):.2f} in the worst one: "
         "leave that margin, or take a threshold from the tables above."
     )
-    sizes = (
-        "**Wide tensors**, with at least as many elements as the input, were rated "
-        f"{_signed(excess[~narrow])} than what attacks attained, on average, and **narrow ones** "
-        f"{_signed(excess[narrow])}. It is these where a limit decides anything: "
-        f"{np.mean(attained[~narrow]) if (~narrow).any() else 0:.0%} of the input's variance were "
-        "recovered from a wide one, on average."
-    )
-    alone = [_within(networks, name) for name in (DEPTH, RHO)]
-    depth = (
-        f"**To choose among the tensors of one network**, depth will do: it orders them with "
-        f"{alone[0]:.2f} in the median network, and ρ with {alone[1]:.2f}. ρ is for what depth "
-        "cannot say: how much noise is enough, whether a model may be released at all, and whether "
-        "another one is safer."
-    )
-    lines = [share, sizes, depth]
+    lines = [share]
+    if narrow.any() and not narrow.all():
+        lines.append(
+            "**Wide tensors**, with at least as many elements as the input, give "
+            f"{attained[~narrow].mean():.0%} of its variance away on average, and were rated "
+            f"{_signed(excess[~narrow])}; **narrow ones** give {attained[narrow].mean():.0%} away, "
+            f"and were rated {_signed(excess[narrow])}."
+        )
+    depth, rho = (_within(networks, name) for name in (DEPTH, RHO))
+    if depth > rho - _ALIKE:
+        lines.append(
+            "**To choose among the tensors of one network**, depth will do: it orders them with "
+            f"{depth:.2f} in the median network, and ρ with {rho:.2f}. How much noise is enough, "
+            "and what may be released at all, depth cannot say."
+        )
     found = orders(networks)
-    poor = [f"{name} ({found[name].value:.2f})" for name in _OWN if found[name].value < _ENOUGH]
+    poor = [f"{name} ({found[name].value:.2f})" for name in OWN if found[name].value < _ENOUGH]
     if poor:
         lines.append(
             f"**No threshold** is to be had from {', '.join(poor)}; in brackets Spearman with "
             "attacks over networks."
         )
-    return "".join(wrapped(line, "- ") + "\n" for line in lines)
+    return listed(lines)
 
 
 def _within(networks: Networks, name: str) -> float:
@@ -86,6 +87,6 @@ def _top(values: NDArray[np.float64], percent: int) -> float:
 def _signed(excess: NDArray[np.float64]) -> str:
     """Say by how much the larger of ρ and floor is above or below what was attained, on average."""
     if not excess.size:
-        return "not known"
+        return "not at all"
     mean = float(excess.mean())
-    return f"{abs(mean):.2f} {'lower' if mean > 0 else 'higher'}"
+    return f"{abs(mean):.2f} {'too low' if mean > 0 else 'too high'}"

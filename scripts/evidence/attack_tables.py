@@ -48,11 +48,12 @@ def budget_table(networks: Networks) -> str:
         rounds = [decoder["rounds"] for decoder in decoders]
         refined = [level["refined"] for level in levels]
         # A last stage that still helped might have been followed by another.
-        going = [found["iterations"] == _longest(networks) for found in refined]
+        going = [found["iterations"] == sum(network["budget"]["stages"]) for found in refined]
         late = [_late(found["own_mse"]) for found, each in zip(refined, going, strict=True) if each]
         rows.append([
             name,
             f"{min(rounds)} to {max(rounds)}",
+            " + ".join(map(str, network["budget"]["rounds"])),
             f"{np.mean([decoder['stopped'] for decoder in decoders]):.0%}",
             f"{np.median(gains):.3f}",
             f"{max(gains):.3f}",
@@ -60,7 +61,7 @@ def budget_table(networks: Networks) -> str:
             f"{np.mean(going):.0%}",
             f"{np.median(late):.1%}" if late else "none",
         ])
-    heads = ["network", "rounds of decoders", "stopped by themselves"]
+    heads = ["network", "rounds of decoders", "at most", "stopped by themselves"]
     gained = ["R² gained in the last third: median", "largest"]
     refining = ["refining helped", "to its last stage", "error which that stage took, median"]
     return markdown([*heads, *gained, *refining], rows)
@@ -84,15 +85,6 @@ def kinds_table(networks: Networks) -> str:
         ])
     heads = [f"{shown_attack(kind)}: mean R² (best)" for kind in kinds]
     return markdown(["network", *heads, "best of all", "best without refining"], rows)
-
-
-def _longest(networks: Networks) -> int:
-    return max(
-        int(level["refined"]["iterations"])
-        for network in networks.values()
-        for tensor in network["tensors"]
-        for level in tensor["levels"]
-    )
 
 
 def _late(errors: list[float]) -> float:

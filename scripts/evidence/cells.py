@@ -28,6 +28,7 @@ class Store:
     def __init__(self, folder: Path, deadline_s: float) -> None:
         self.folder = folder
         self.spent_s = 0.0
+        self._counted: set[Path] = set()
         self._end = time.monotonic() + deadline_s
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -47,14 +48,14 @@ class Store:
         path = self.path(decides, ".json")
         if path.exists():
             kept: Cell = json.loads(path.read_text())["result"]
-            self.spent_s += kept["elapsed_s"]
+            self._spend(path, kept)
             return kept
         if time.monotonic() > self._end:
             raise OutOfTimeError("the time given was over before it was done")
         start = time.monotonic()
         result = compute()
         result["elapsed_s"] = round(time.monotonic() - start, 1)
-        self.spent_s += result["elapsed_s"]
+        self._spend(path, result)
         text = json.dumps({"decides": decides, "result": result}, indent=1, sort_keys=True)
         # A reader sees all of a cell or none of it, whenever this process is ended.
         draft = path.with_suffix(f".{os.getpid()}.part")
@@ -62,6 +63,12 @@ class Store:
         draft.replace(path)
         again: Cell = json.loads(text)["result"]
         return again
+
+    def _spend(self, path: Path, result: Cell) -> None:
+        # A cell may be asked for by several.
+        if path not in self._counted:
+            self._counted.add(path)
+            self.spent_s += result["elapsed_s"]
 
     def path(self, decides: Cell, suffix: str) -> Path:
         """Return the path of what belongs to a cell."""

@@ -19,7 +19,7 @@ _DROWNED = 100.0
 _EXPECTED = {
     "rotation": "all: an orthogonal matrix loses nothing",
     "drowned": "nothing: noise of 100 RMS",
-    "hash": "locally all, in practice nothing: a sine of 1,000 turns",
+    "hash": "locally all, in practice nothing: the sine of 1,000 times that",
     "noise": "nothing: it does not depend on the input",
 }
 

@@ -10,8 +10,9 @@ from typing import Any
 from scripts.evidence import attack_tables, prose, real_images, sections, tables, training_section
 from scripts.evidence.advice import advice
 from scripts.evidence.cells import Cell
-from scripts.evidence.findings import findings, wrapped
+from scripts.evidence.findings import findings
 from scripts.evidence.releases import Networks
+from scripts.evidence.wording import wrapped
 
 __all__ = ["earlier_runs", "render", "render_tensors", "write"]
 
@@ -63,6 +64,9 @@ def render(summary: Cell, folder: str | None = None, earlier: Sequence[Cell] = (
         Markdown.
     """
     networks = summary["networks"]
+    if not networks:
+        missed = f"## Not reached\n\n{_missed(summary)}"
+        return f"{_head(summary['provenance'])}\nNo network was finished.\n\n{missed}"
     parts = [
         _head(summary["provenance"]),
         "## What was found\n",
@@ -111,18 +115,21 @@ def render(summary: Cell, folder: str | None = None, earlier: Sequence[Cell] = (
 
 def _head(provenance: Cell) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
-    command = f"python -m scripts.evidence{' --quick' if provenance['quick'] else ''}"
+    options = " --quick" if provenance["quick"] else " --document docs/evidence.md"
+    jobs = f" --jobs {provenance['jobs']}" if provenance["jobs"] > 1 else ""
+    command = f"python -m scripts.evidence{options}{jobs}"
     question = (
         "Does what onnxprobe says of a tensor, without any attack, tell how well attacks do? Small "
         "networks were trained on real images, measured from their .onnx files alone, and attacked."
     )
     made = (
-        f"Everything below is written by `{command}`, from the figures of a run, and not edited: "
+        f"Everything below is written by `{command}`, from the figures of a run, beside the few of "
+        "earlier ones, and not edited: "
         f"{provenance['date']}, {provenance['machine']}, Python {provenance['python']}, "
         f"{packages}; {provenance['elapsed_s']} s of computing, on cores that other work had a "
         "share of, in one or more starts, which keep what is finished. Seeds "
         "are 0 unless said otherwise. Intervals are 95 % percentile intervals of a bootstrap over "
-        "networks, and wide, since there are few."
+        "networks; of few networks, which share data, they are rough and rather too narrow."
     )
     return f"# Evidence\n\n{wrapped(question)}\n\n{wrapped(made)}\n"
 
@@ -177,5 +184,8 @@ _STUDIES: dict[str, tuple[str, str, Callable[[Any], str]]] = {
 }
 _NEVER = (
     "attackers who know more than noise, prior and model; larger or generative decoders: not tried",
+    "total variation beyond 150 iterations: not tried",
+    "guesses of ridge, decoders and refining that are cut off to [0, 1]: not tried",
+    "dFIL against attacks on tensors that are not linear: no unbiased attacker of those is known",
     "networks above 80,000 parameters, photographs above 24 × 24: not tried",
 )

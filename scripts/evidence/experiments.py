@@ -68,6 +68,10 @@ class Subject:
     path: Path
     facts: Cell
 
+    def is_rounded(self, depth: int) -> bool:
+        """Say whether a step is one of the last two, which are handed out as embeddings."""
+        return depth >= len(self.network.names) - 2
+
 
 def prepare(plan: Plan, images: Images, store: Store) -> Subject:
     """Train and export a network, or load what is kept.
@@ -167,6 +171,7 @@ def measures(tensor: Any) -> Cell:  # noqa: ANN401 (a record of a report)
         else None,
         "dof": dof.value if dof else None,
         "dof_status": str(dof.status) if dof else None,
+        "dof_share": dof.share if dof else None,
         "others": {key: getattr(dof, key) if dof else None for key in ESTIMATORS},
         "levels": list(releases.values()),
         **({ROUNDED: rounded} if rounded else {}),

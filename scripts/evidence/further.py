@@ -49,6 +49,7 @@ def beside(subject: Subject, store: Store) -> Cell:
             },
         }
         for name in subject.network.names
+        if all(name in found["tensors"] for found in kinds.values())
     }
 
 
@@ -97,8 +98,18 @@ def unbiased(subject: Subject, store: Store) -> Cell:
     Returns:
         By level the error over noise, its standard error, and the bound that dFIL gives.
     """
+    said = analyse(subject, store)["tensors"][subject.network.names[0]]
+    decides = {
+        "kind": "unbiased",
+        "model": hashlib.sha256(subject.path.read_bytes()).hexdigest(),
+        "bounds": [level["unbiased_mse"] for level in said["levels"]],
+        **decided(subject.images, ("data", "networks", "training", "further")),
+    }
+    return store.cell(decides, lambda: _unbiased(subject, said))
+
+
+def _unbiased(subject: Subject, said: Cell) -> Cell:
     name = subject.network.names[0]
-    said = analyse(subject, store)["tensors"][name]
     image = torch.from_numpy(subject.images.held_out[0])
     jacobian = torch.func.jacrev(lambda x: subject.network.upto(x[None], 0).flatten())(image)
     matrix = jacobian.detach().flatten(1).numpy().astype(np.float64)
@@ -181,6 +192,8 @@ def halves(store: Store) -> Cell:
     def analysed(**options: object) -> Cell:
         decides = {
             "kind": "halves",
+            "model": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "images": hashlib.sha256(data.tobytes()).hexdigest(),
             "options": options,
             "package": source_digest(Path(onnxprobe.__file__).parent.rglob("*.py")),
             "code": source_digest(_ROOT / "scripts" / "evidence" / f"{name}.py"

@@ -147,10 +147,15 @@ def over_training(plan: Plan, images: Images, store: Store) -> Cell:
     output = store.path({**decides, "kind": "tracked"}, ".json")
     _track(reports, output)
     series = json.loads(output.read_text())["series"]
-    # In the order of the network, which a cell does not keep.
-    tracked: Cell = {name: {} for name in fresh(plan.architecture, images).names}
+    # In the order of the network, which a cell does not keep; what is not known is left out.
+    tracked: Cell = {
+        name: {}
+        for name in fresh(plan.architecture, images).names
+        if all(_is_known(point["tensors"].get(name)) for point in checkpoints)
+    }
     for each in series:
-        tracked[each["tensor"]][each["measure"]] = {key: each[key] for key in ("cv", "mcr")}
+        if each["tensor"] in tracked:
+            tracked[each["tensor"]][each["measure"]] = {key: each[key] for key in ("cv", "mcr")}
     return {
         "name": plan.name,
         "seed": plan.seed,
@@ -211,6 +216,10 @@ def _checkpoint(plan: Plan, images: Images, network: Chain, path: Path, epoch: i
         "auc": auc(_losses(network, *members), _losses(network, *others)),
         "tensors": tensors,
     }
+
+
+def _is_known(tensor: Cell | None) -> bool:
+    return bool(tensor and tensor["told"] and None not in (tensor["dof"], tensor["rank"]))
 
 
 def _track(reports: list[Path], output: Path) -> None:

@@ -32,15 +32,17 @@ and nobody from the images that are attacked. The auditor's samples are up to 1,
 attacker's. MNIST and CIFAR-10 are their public test sets, CIFAR-10 as kept in JPEG and averaged
 to 16 × 16; *fashion* is 900 pictures of Fashion-MNIST; *faces* are the Olivetti ones at 28 × 28,
 of 40 people, of whom the network and the attacker know other pictures. *Photos* are squares of
-24 × 24 of 23 photographs, reduced until their shorter side had about 150 pixels; the attacked
-ones lie to the right of all that anybody learnt from, and the class of a square is its
-photograph. Of what the table says that an attacker has, a decoder learns from at most 3,600,
-ridge from 2,000 where a tensor has more elements than that, and the covariance of refined
-pictures from all.
+24 × 24 pixels, which share none, of 23 photographs that were reduced until their shorter side had
+about 200; the attacked ones lie to the right of all that anybody learnt from, and the class of a
+square is its photograph. Of what the table says that an attacker has, a decoder learns from at
+most 3,600, ridge from 2,000 where a tensor has more elements than that, and the covariance of
+refined pictures from all.
 
 **Roles.** Measures, attacks and this design were tried on the *development* networks, digits and
-MNIST, alone, and committed before any of the others was trained for this. Figures marked
-*counted* are of the *held out* ones: other architectures or other data, that no earlier run had.
+MNIST, alone, and committed before any of the others was attacked. Figures marked *counted* are of
+the *held out* ones: pairs of data and architecture that no earlier run had, though such runs had
+CIFAR-10 and faces in other pairs. After that only the photographs were cut anew, since their
+squares overlapped, before anybody had looked at attacks on them.
 
 **Releases.** Ten tensors of each network, each with Gaussian noise of s = 0.03, 0.1 and 0.3 of
 its RMS; the last two of each also without noise, but rounded to int8.
@@ -51,7 +53,8 @@ take it. Where a graph has no exact derivative, onnxprobe takes finite differenc
 end adds what their noise may hide; the table says of how many tensors it has exact ones.
 
 **Attacks.** *Ridge* regression whose penalty is the noise times the best of five factors.
-*Decoders*: convolutions where the tensor is a map, else a multilayer perceptron, trained with
+*Decoders*: convolutions where the tensor is a map, else a multilayer perceptron with two layers
+of 256 units, which also takes the tokens of transformers; trained with
 fresh noise in every batch until validation stops improving: four rounds of 60 batches of 64
 images gain less than 0.001 of R², and again at a quarter of the rate, and again at a quarter of
 that. At further levels of noise it goes on from the weights of the level before. *Refined*
@@ -96,10 +99,10 @@ an image may be *found* among others, by its nearest neighbour, where most of it
 """
 ATTACKS = """\
 A decoder *stopped by itself* when validation gained no more; of the others the budget ended the
-training, after 80 rounds at the first level of noise and 60 at each further one. The gain is what
-the last third of its rounds added to its validation R². Refining that went to its last stage
-might have gone on: the last column says what that stage took of the error on the attacker's own
-images.
+training, after as many rounds as the table says for the first level of noise and each further
+one. The gain is what the last third of its rounds added to its validation R². Refining that went
+to its last stage might have gone on: the last column says what that stage took of the error on
+the attacker's own images. Total variation always has 150 iterations.
 """
 BOUNDS = """\
 The van Trees bound holds for every attacker if inputs are Gaussian with the covariance of the
@@ -108,15 +111,16 @@ covariance of the real ones, on which the attackers learnt as well. *Estimated* 
 onnxprobe states, with the covariance that it estimates from 1,000 of those images and shrinks
 after Ledoit & Wolf, and Jacobians at 32. *Known* is the same formula with the covariance that the
 images were drawn with, and Jacobians at 64. An error below the first and not below the second is
-a fault of the estimated prior, and none of the theorem. Where the median error is many times the
-bound, that no attack beats it says little. Pictures that a descent did not make better are those
-that it began with, and not counted twice.
+a fault of what was estimated, the covariance or the mean of JᵀJ, and none of the theorem. Where
+the median error is many times the bound, that no attack beats it says little. Pictures that a
+descent did not make better are those that it began with, and not counted twice. Those of total
+variation are cut off to [0, 1], which Gaussian images are not.
 """
 CONTROLS = """\
-The answer is known here. The sine is a counterexample on purpose: a local measure must rate it
-recoverable, and no attack recovers it. It errs on the safe side. Of the tensor of noise onnxprobe
-gives no ρ, since a derivative that is zero everywhere may come from rounding as well, and says
-nothing; what is known is its floor, and no rule on the recoverable share passes it.
+The answer is known here. The sine is a counterexample on purpose: its local derivative keeps all,
+and its inverse is out of reach. Of the tensor of noise onnxprobe gives no ρ, since a derivative
+that is zero everywhere may come from rounding as well, and says nothing; what is known is its
+floor, and no rule on the recoverable share passes it.
 """
 DIFFERENCES = """\
 The same tensors by central differences with fixed steps and the measured one (*auto*), against
@@ -144,9 +148,9 @@ noise is held against the bound, at one image. Attackers who know what images lo
 biased, and beat the bound by right.
 """
 SAMPLES = """\
-Over the ten tensors of each network, relative to what the most samples give. The bias of degrees
-of freedom is controlled by calling them *saturated* where they exceed (N − 1)/2: without that,
-the largest error is that of all tensors, and with it that of the others. ρ and floor are at
+Over the ten tensors of each network, relative to what the most samples give. Degrees of freedom
+are called *saturated* where they exceed (N − 1)/2, which is how their bias is controlled: without
+that, the largest error is that of all tensors, and with it that of the others. ρ and floor are at
 s = 0.1, and change with the samples by what the table says, on average.
 """
 RUNS = """\
@@ -157,19 +161,21 @@ Two architectures learn 400 images by heart, from two seeds each. The AUC of the
 an attacker who takes for members what has a small loss. On a single tensor there are two: logistic
 regression *without classes*, by an attacker who knows of three in four images whether they are
 members; and *the probe*, which learns to tell classes from the tensor of three in four members,
-and takes for members what it then tells well. By chance an AUC is 0.50 ± 0.03. onnxprobe's
+and takes for members what it then tells well. By chance such an AUC is 0.50 with a standard error
+of 0.03; the strongest of three statistics is some 0.03 above 0.5 by chance. onnxprobe's
 statistics need no training (`--members`, `--non-members`); CV and MCR are those of `onnxprobe
 track`; see [measures.md](measures.md). A path falls or rises if it does by more than 5 % of its
-mean. How changes of tensors go with what the probe attains at the end: mean over trainings of
-Spearman over the ten tensors, and how often shuffled tensors are as far from 0.
+mean. How figures of tensors go with what the probe attains at the end: mean over trainings of
+Spearman over the ten tensors, and how often shuffled tensors are as far from 0, after Holm for
+all five. Over checkpoints nearly everything moves in one direction, so that a correlation there
+tells little of a cause.
 """
 TARGETS = """\
-The other way round: a threshold at or below this value of a measure would have let no release
-pass from which an attack recovered more than the target; in brackets, how many of all releases it
-lets pass. A small number says that the measure has to be strict for that target, and that few
-releases support it. Last, each network is judged by the threshold of all others: the largest R²
-of an attack on what then passes, which is above the target where the threshold does not carry
-over.
+The other way round: a threshold below this value of a measure would have let no release pass from
+which an attack recovered more than the target; in brackets, how many of all releases it lets
+pass. A small number says that the measure has to be strict for that target, and that few releases
+support it. Last, each network is judged by the threshold of all others: the largest R² of an
+attack on what then passes, which is above the target where the threshold does not carry over.
 """
 ARCHITECTURES = """\
 The same by architecture, median over noise levels. With one or two networks of each there are
@@ -182,7 +188,8 @@ that assumes the same prior as ρ:
 """
 ROUNDED = """\
 onnxprobe takes rounding for noise of the same variance. Here tensors were really rounded, with
-one scale each, and no noise was added.
+one scale each, that of the largest value among the attacker's, and no noise was added. Decoders
+learnt from noise of the rounding's variance.
 """
 TENSORS = """\
 Of every release of the run that [evidence.md](../evidence.md) tells of: what onnxprobe says, and

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scripts.evidence.cells import Cell
 from scripts.evidence.releases import Networks, attacks, shown_attack
+from scripts.evidence.statistics import is_beyond
 from scripts.evidence.tables import markdown
 
 __all__ = ["real_excess", "real_table"]
@@ -36,6 +37,8 @@ def _beaten(network: Cell) -> tuple[int, int, str]:
                 if bound and seen.get("iterations") != 0:
                     where = f"{tensor['name']}, s = {level['s']:g}, {shown_attack(kind)}"
                     ratios.append((seen["mse"] / bound, where))
-                    beaten += seen["mse"] + 2 * seen["mse_error"] < bound
+                    beaten += is_beyond(seen, bound)
+    if not ratios:
+        return 0, 0, "none"
     least, where = min(ratios)
     return beaten, len(ratios), f"{least:.2f} ({where})"

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from scripts.evidence.cells import Cell
 
 __all__ = [
+    "BOTH",
+    "CHEAP",
     "DEPTH",
+    "FLOOR",
     "IMAGES",
     "MEASURES",
+    "OWN",
     "RHO",
     "Measure",
     "Networks",
@@ -34,23 +38,39 @@ Networks = dict[str, Cell]
 Measure = Callable[[Cell, Cell], float]
 
 RHO = "ρ, worst sample"
+FLOOR = "attained floor"
+#: What policies call the recoverable share.
+BOTH = "max(ρ, floor)"
 DEPTH = "depth (negative)"
-#: What is called by a name is what the document says.
+#: What is called by a name is what the document says. What counts is also taken relative to the
+#: input: otherwise releases of large images would be ranked above those of small ones.
 MEASURES: dict[str, Measure] = {
     RHO: lambda _, level: level["high"],
     "ρ, median sample": lambda _, level: level["median"],
-    "attained floor": lambda _, level: level["attained"],
-    "max(ρ, floor)": lambda _, level: max(level["high"], level["attained"]),
+    FLOOR: lambda _, level: level["attained"],
+    BOTH: lambda _, level: max(level["high"], level["attained"]),
     "ρ, isotropic prior": lambda _, level: level["isotropic"],
     "ρ, no data": lambda _, level: level["blind"],
     "recoverable DoF": lambda _, level: level["recoverable_dof"],
+    "recoverable DoF per input": lambda tensor, level: level["recoverable_dof"] / tensor["inputs"],
     "dFIL": lambda _, level: level["dfil"],
     "rank share": lambda tensor, _: tensor["share"],
     "naive rank share": lambda tensor, _: tensor["naive_rank"],
     "activation DoF": lambda tensor, _: tensor["dof"],
+    "activation DoF, share of the input's": lambda tensor, _: tensor["dof_share"],
     DEPTH: lambda tensor, _: -tensor["depth"],
     "tensor size": lambda tensor, _: tensor["size"],
+    "tensor size per input": lambda tensor, _: tensor["size"] / tensor["inputs"],
 }
+#: What onnxprobe says beside ρ and the floor.
+OWN = (
+    "recoverable DoF per input",
+    "dFIL",
+    "rank share",
+    "activation DoF, share of the input's",
+)
+#: What needs neither weights nor samples.
+CHEAP = (DEPTH, "tensor size", "tensor size per input")
 #: Data sets by what they show; the image prior is meant for photographs of anything.
 IMAGES = {
     "photographs": ("cifar", "photos"),
@@ -95,7 +115,7 @@ def unshared(_: Cell, level: Cell) -> float:
 
 def held_against(name: str) -> Measure:
     """Say against what a measure is held: the floor is a ridge regression, and meets the others."""
-    return _not_ridge if name == "attained floor" else best
+    return _not_ridge if name == FLOOR else best
 
 
 def table(network: Cell, measure: Measure) -> Array:

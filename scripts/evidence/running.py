@@ -17,7 +17,7 @@ from scripts.evidence.experiments import Plan, Subject, analyse, prepare
 from scripts.evidence.further import beside
 from scripts.evidence.studies import exact
 from scripts.evidence.suite import STUDIES, study, wanted
-from scripts.evidence.summary import network_summary
+from scripts.evidence.summary import network_summary, unrated
 
 __all__ = ["add_network", "be_repeatable", "compute_ahead"]
 
@@ -34,12 +34,13 @@ def compute_ahead(
         deadline_s: Begin no cell after these seconds.
         jobs: Networks or studies at a time.
     """
-    end = time.monotonic() + deadline_s
+    # Workers begin when they begin: what they share is the time of day.
+    end = time.time() + deadline_s
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        networks = [(plan, folder, results, deadline_s) for plan in plans]
+        networks = [(plan, folder, results, end) for plan in plans]
         pool.starmap(_compute_network, networks, chunksize=1)
         studies = [
-            (kind, plan, folder, results, end - time.monotonic())
+            (kind, plan, folder, results, end)
             for kind in STUDIES
             for plan in plans
             if wanted(kind, plan)
@@ -47,16 +48,17 @@ def compute_ahead(
         pool.starmap(_compute_study, studies, chunksize=1)
 
 
-def _compute_network(plan: Plan, folder: Path, results: Path, deadline_s: float) -> None:
+def _compute_network(plan: Plan, folder: Path, results: Path, end: float) -> None:
     be_repeatable()
-    add_network(plan, folder, Store(results, deadline_s), {"networks": {}, "missed": []})
+    store = Store(results, end - time.time())
+    add_network(plan, folder, store, {"networks": {}, "missed": []})
 
 
-def _compute_study(kind: str, plan: Plan, folder: Path, results: Path, deadline_s: float) -> None:
+def _compute_study(kind: str, plan: Plan, folder: Path, results: Path, end: float) -> None:
     if not present(plan.data, folder):
         return
     be_repeatable()
-    store = Store(results, deadline_s)
+    store = Store(results, end - time.time())
     # What is missed is asked for again, and noted then.
     with contextlib.suppress(OutOfTimeError):
         study(kind, prepare(plan, load(plan.data, folder), store), store)
@@ -91,13 +93,17 @@ def add_network(plan: Plan, folder: Path, store: Store, summary: Cell) -> Subjec
         measured = analyse(subject, store)["tensors"]
         derived = exact(subject, store)
         others = beside(subject, store)
-        count = len(subject.network.names)
-        # The last two, narrow ones are what is handed out as embeddings: rounded to int8, too.
         attacked = [
-            attack(subject, depth, store, rounded=depth >= count - 2) for depth in range(count)
+            attack(subject, depth, store, rounded=subject.is_rounded(depth))
+            for depth in range(len(subject.network.names))
         ]
     except OutOfTimeError as error:
         summary["missed"].append(f"{plan.name}: {error}")
+        return None
+    for name in subject.network.names:
+        if reason := unrated(measured.get(name)):
+            summary["missed"].append(f"{plan.name}, {name}: {reason}")
+    if all(unrated(measured.get(name)) for name in subject.network.names):
         return None
     summary["networks"][plan.name] = {
         **network_summary(subject, measured, attacked, others),

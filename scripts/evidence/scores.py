@@ -34,6 +34,7 @@ __all__ = [
     "calibration",
     "calibration_errors",
     "median_order",
+    "nearer",
     "order_against",
     "orders",
     "shuffled",
@@ -82,6 +83,24 @@ def calibration_errors(networks: Networks) -> dict[str, Interval]:
         name: bootstrap({key: groups[key] for key in counted}, mean_absolute_error)
         for name, groups in calibration(networks).items()
     }
+
+
+def nearer(networks: Networks, name: str) -> Interval:
+    """Return by how much more a share is off than ρ, paired over the networks that count."""
+    found = calibration(networks)
+    groups = {
+        key: (
+            np.stack([found[RHO][key][0], found[name][key][0]], axis=-1),
+            found[RHO][key][1],
+        )
+        for key in scored(networks)
+    }
+
+    def difference(predicted: Array, attained: Array) -> float:
+        errors = [mean_absolute_error(predicted[..., at], attained) for at in (0, 1)]
+        return errors[1] - errors[0]
+
+    return bootstrap(groups, difference)
 
 
 def _fits(networks: Networks, *, sizes: bool) -> dict[str, Array]:

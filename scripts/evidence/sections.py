@@ -8,6 +8,7 @@ import numpy as np
 
 from scripts.evidence.cells import Cell
 from scripts.evidence.releases import shown_attack
+from scripts.evidence.statistics import is_beyond
 from scripts.evidence.tables import markdown
 
 __all__ = [
@@ -33,7 +34,7 @@ def bounds_section(found: Sequence[Cell]) -> str:
                 pairs = [(row[key], row["attacks"][kind]) for row in tried]
                 ratio = [seen["mse"] / bound for bound, seen in pairs]
                 # Beyond what two standard errors over the attacked images explain.
-                clear = [seen["mse"] + 2 * seen["mse_error"] < bound for bound, seen in pairs]
+                clear = [is_beyond(seen, bound) for bound, seen in pairs]
                 least = tried[int(np.argmin(ratio))]
                 rows.append([
                     study["name"],

@@ -14,6 +14,7 @@ __all__ = [
     "Bin",
     "Interval",
     "bootstrap",
+    "is_beyond",
     "leave_one_out",
     "mean_absolute_error",
     "path",
@@ -101,6 +102,11 @@ def bootstrap(
     drawn = [pooled(rng.integers(len(pairs), size=len(pairs)).tolist()) for _ in range(draws)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     return Interval(pooled(range(len(pairs))), float(low), float(high))
+
+
+def is_beyond(seen: Mapping[str, float], bound: float) -> bool:
+    """Say whether an attack's error is below a bound by more than two standard errors."""
+    return bool(seen["mse"] + 2 * seen["mse_error"] < bound)
 
 
 def reliability(predicted: Array, attained: Array, bins: int = 5) -> list[Bin]:

@@ -58,8 +58,6 @@ def bounds(subject: Subject, store: Store) -> Cell:
                 "s": said["s"],
                 "bound": said["van_trees_mse"],
                 "known": true,
-                "high": said["high"],
-                "unbiased": said["unbiased_mse"],
                 "attacks": {
                     kind: {key: seen[kind][key] for key in ("mse", "mse_error", "r2")}
                     # Pictures that nothing made better are those of another attack.
@@ -167,14 +165,16 @@ def compared(analysed: Callable[..., Cell]) -> list[Cell]:
                 for key, errors in others.items():
                     if a[key] is not None and b[key]:
                         errors.append(abs(a[key] / b[key] - 1))
+        if not ranks:
+            continue
         rows.append({
             "step": step,
             "tensors": len(ranks),
             "wrong_ranks": int(np.count_nonzero(ranks)),
-            "rank_error": float(max(ranks, default=np.nan)),
-            "effective_rank_error": float(max(effective, default=np.nan)),
-            "share_above": float(max(shares, default=np.nan)),
-            "share_below": float(-min(shares, default=np.nan)),
+            "rank_error": float(max(ranks)),
+            "effective_rank_error": float(max(effective)),
+            "share_above": float(max(shares)),
+            "share_below": float(-min(shares)),
             **{key: float(np.median(errors)) if errors else None for key, errors in others.items()},
         })
     return rows
@@ -240,7 +240,8 @@ def runs(subject: Subject, store: Store, seeds: int = 3) -> Cell:
         again = prepare(replace(subject.plan, seed=seed), subject.images, store)
         measured = analyse(again, store)["tensors"]
         for depth, name in enumerate(rows):
-            kinds = attack(again, depth, store)["levels"][1]
+            # The same cells as those of the network itself.
+            kinds = attack(again, depth, store, rounded=again.is_rounded(depth))["levels"][1]
             said = measured[name]
             rows[name].append({
                 "rank": said["rank"],

@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.experiments import ROUNDED, Subject
 
-__all__ = ["network_summary", "provenance", "rounded"]
+__all__ = ["network_summary", "provenance", "rounded", "unrated"]
 
 # Tensors whose curves are drawn.
 _DRAWN = (4, 9)
@@ -31,13 +34,17 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], besi
     Returns:
         As JSON can hold it.
     """
+    inputs = int(np.prod(subject.images.train.shape[1:]))
     tensors = []
     for depth, (name, found) in enumerate(zip(subject.network.names, attacked, strict=True)):
+        if unrated(measured.get(name)):
+            continue
         said, other = measured[name], beside[name]
         levels = zip(said["levels"], found["levels"], strict=True)
         tensor: Cell = {
             "name": name,
             "depth": depth,
+            "inputs": inputs,
             **{key: value for key, value in said.items() if key not in {"levels", ROUNDED}},
             "naive_rank": other["naive_rank"],
             "levels": [
@@ -57,6 +64,7 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], besi
         "data": subject.plan.data,
         "architecture": subject.plan.architecture,
         "seed": subject.plan.seed,
+        "budget": asdict(subject.plan.budget),
         "inputs": list(subject.images.train.shape[1:]),
         "images": [
             len(part)
@@ -65,6 +73,19 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], besi
         **{key: subject.facts[key] for key in ("accuracy", "accuracy_train", "parameters")},
         "tensors": tensors,
     }
+
+
+def unrated(said: Cell | None) -> str | None:
+    """Say why a tensor cannot be held against attacks, if so; the document leaves it out."""
+    if said is None:
+        return "onnxprobe did not measure it"
+    keys = ("rank", "share", "dof", "dof_share")
+    known = [said[key] for key in keys] + [
+        level[key]
+        for level in said["levels"]
+        for key in ("high", "median", "attained", "recoverable_dof", "dfil")
+    ]
+    return f"onnxprobe gives not every figure: {said['status']}" if None in known else None
 
 
 def _attacked(level: Cell, *, drawn: bool) -> Cell:
@@ -81,7 +102,7 @@ def _attacked(level: Cell, *, drawn: bool) -> Cell:
     return kinds
 
 
-def provenance(*, quick: bool, elapsed_s: float) -> Cell:
+def provenance(*, quick: bool, jobs: int, elapsed_s: float) -> Cell:
     """Return when, where and with what a run was made."""
     packages = ("onnxprobe", "torch", "numpy", "scipy", "scikit-learn", "onnx")
     return {
@@ -90,6 +111,7 @@ def provenance(*, quick: bool, elapsed_s: float) -> Cell:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "quick": quick,
+        "jobs": jobs,
         "elapsed_s": round(elapsed_s),
     }
 

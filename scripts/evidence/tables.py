@@ -8,6 +8,8 @@ import numpy as np
 
 from scripts.evidence.cells import Cell
 from scripts.evidence.releases import (
+    BOTH,
+    FLOOR,
     MEASURES,
     RHO,
     Networks,
@@ -137,7 +139,7 @@ def reliability_table(networks: Networks, name: str = RHO) -> str:
     )
 
 
-def threshold_table(networks: Networks, name: str = "max(ρ, floor)") -> str:
+def threshold_table(networks: Networks, name: str = BOTH) -> str:
     """What the best attack reached on releases that pass a threshold of a measure."""
     networks = with_rounded(networks)
     predicted, attained = pooled(networks, MEASURES[name]), pooled(networks, best)
@@ -147,7 +149,7 @@ def threshold_table(networks: Networks, name: str = "max(ρ, floor)") -> str:
         [table(value, best).size for value in networks.values()],
     )
     rows = []
-    for threshold in (0.2, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+    for threshold in (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         chosen = predicted <= threshold
         passed = attained[chosen]
         if len(passed):
@@ -175,14 +177,15 @@ def target_table(networks: Networks) -> str:
     """Below which value of a measure no attack attained more than a target."""
     networks = with_rounded(networks)
     attained = pooled(networks, best)
-    names = ("max(ρ, floor)", "ρ, worst sample", "attained floor", "rank share")
+    names = (BOTH, RHO, FLOOR, "rank share")
     measures = {name: pooled(networks, MEASURES[name]) for name in names}
     rows = []
     for target in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         row = [f"{target:.1f}"]
         for predicted in measures.values():
             ends = predicted[attained > target]
-            end = float(ends.min()) if ends.size else 1.0
+            # Rounded down: what is shown has to hold.
+            end = np.floor(100 * float(ends.min()) if ends.size else 100.0) / 100
             row.append(f"{end:.2f} ({int(np.sum(predicted < end))})")
         rows.append([*row, _transferred(networks, target)])
     heads = ["no attack above R²", *(f"{name} below" for name in names)]
@@ -191,7 +194,7 @@ def target_table(networks: Networks) -> str:
 
 def _transferred(networks: Networks, target: float) -> str:
     """Take the threshold from all other networks, and say what attacks attained in each."""
-    measure, largest = MEASURES["max(ρ, floor)"], []
+    measure, largest = MEASURES[BOTH], []
     for name, network in networks.items():
         others = {key: value for key, value in networks.items() if key != name}
         if not others:

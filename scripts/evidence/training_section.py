@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,14 @@ from scripts.evidence.cells import Cell
 from scripts.evidence.statistics import path, spearman
 from scripts.evidence.tables import markdown
 
-__all__ = ["Relation", "falls_and_rises", "membership_section", "relations", "strongest"]
+__all__ = [
+    "Relation",
+    "falls_and_rises",
+    "membership_section",
+    "over_checkpoints",
+    "relations",
+    "strongest",
+]
 
 Array = NDArray[Any]
 _KEYS = {"dof": "DoF", "rank": "rank"}
@@ -24,8 +31,8 @@ _DRAWS = 2000
 class Relation:
     """How a change over training goes with membership risk, over the tensors of networks.
 
-    ``value`` is the mean over studies of Spearman within a study; ``chance`` is the share of
-    permutations within studies that are as far from 0.
+    ``value`` is the mean over studies of Spearman within a study; ``chance`` is how often shuffled
+    tensors are as far from 0, after Holm for all that is related.
     """
 
     value: float
@@ -34,7 +41,7 @@ class Relation:
 
 def membership_section(found: Sequence[Cell]) -> str:
     """Checkpoints, and how each tensor's measures move with them."""
-    parts = [_related(found)]
+    parts = [_related(found), _in_time(found)]
     for study in found:
         parts += [f"### {study['name']}, seed {study['seed']}\n", _over(study), _tensors(study)]
     return "\n".join(parts)
@@ -52,30 +59,79 @@ def falls_and_rises(study: Cell, key: str) -> tuple[int, int]:
 
 
 def relations(found: Sequence[Cell], seed: int = 0) -> dict[str, Relation]:
-    """Relate what `track` says of tensors with the AUC of the probe at the end."""
-    ends = [(study["tracked"], study["checkpoints"][-1]["tensors"]) for study in found]
-    risks = [np.array([last[name]["probe"] for name in tracked]) for tracked, last in ends]
-    result = {}
-    for key, label in _KEYS.items():
-        for change in ("cv", "mcr"):
-            values = [
-                np.array([each[key][change] or 0.0 for each in tracked.values()])
-                for tracked, _ in ends
-            ]
-            result[f"{change.upper()} of {label}"] = _related_by_chance(values, risks, seed)
-    told = [np.array([strongest(last[name]) for name in tracked]) for tracked, last in ends]
-    result["strongest statistic of onnxprobe"] = _related_by_chance(told, risks, seed)
-    return result
+    """Relate what `track` and onnxprobe say of tensors with the AUC of the probe at the end."""
+    readers: dict[str, Callable[[Cell, str], float | None]] = {
+        f"{change.upper()} of {label}": _tracked(key, change)
+        for key, label in _KEYS.items()
+        for change in ("cv", "mcr")
+    }
+    readers["strongest statistic of onnxprobe"] = lambda study, name: strongest(
+        study["checkpoints"][-1]["tensors"][name]
+    )
+    raw = {name: _related_by_chance(found, read, seed) for name, read in readers.items()}
+    order = sorted(raw, key=lambda name: raw[name].chance)
+    result, most = {}, 0.0
+    for place, name in enumerate(order):
+        # Holm 1979.
+        most = max(most, min(1.0, raw[name].chance * (len(order) - place)))
+        result[name] = Relation(raw[name].value, most)
+    return {name: result[name] for name in readers}
 
 
-def _related_by_chance(values: list[Array], risks: list[Array], seed: int) -> Relation:
-    def mean(parts: list[Array]) -> float:
-        return float(np.mean([spearman(a, b) for a, b in zip(parts, risks, strict=True)]))
+def over_checkpoints(study: Cell, key: str) -> list[float]:
+    """Return, by tensor, Spearman over checkpoints of a measure with the AUC of the probe."""
+    return [
+        spearman(
+            np.array(_series(study, name, key)),
+            np.array([point["tensors"][name]["probe"] for point in study["checkpoints"]]),
+        )
+        for name in study["tracked"]
+    ]
 
+
+def _tracked(key: str, change: str) -> Callable[[Cell, str], float | None]:
+    def read(study: Cell, name: str) -> float | None:
+        value: float | None = study["tracked"][name][key][change]
+        return value
+
+    return read
+
+
+def _related_by_chance(
+    found: Sequence[Cell], read: Callable[[Cell, str], float | None], seed: int
+) -> Relation:
+    # Trainings of one network have their tensors in common: they are shuffled together.
+    groups = []
+    for network in dict.fromkeys(study["name"] for study in found):
+        studies = [study for study in found if study["name"] == network]
+        names = [
+            name
+            for name in studies[0]["tracked"]
+            if all(name in each["tracked"] and read(each, name) is not None for each in studies)
+        ]
+        # Of fewer nothing can be said.
+        for each in studies if len(names) > 2 else ():
+            last = each["checkpoints"][-1]["tensors"]
+            groups.append((
+                network,
+                np.array([read(each, name) for name in names], dtype=float),
+                np.array([last[name]["probe"] for name in names]),
+            ))
+
+    if not groups:
+        return Relation(0.0, 1.0)
+
+    def mean(orders: dict[str, Array]) -> float:
+        return float(np.mean([spearman(a[orders[name]], b) for name, a, b in groups]))
+
+    sizes = {name: len(values) for name, values, _ in groups}
     rng = np.random.default_rng(seed)
-    seen = mean(values)
-    drawn = [abs(mean([rng.permutation(part) for part in values])) for _ in range(_DRAWS)]
-    return Relation(seen, (1 + sum(each >= abs(seen) for each in drawn)) / (1 + _DRAWS))
+    seen = mean({name: np.arange(size) for name, size in sizes.items()})
+    drawn = [
+        abs(mean({name: rng.permutation(size) for name, size in sizes.items()}))
+        for _ in range(_DRAWS)
+    ]
+    return Relation(seen, (1 + sum(each >= abs(seen) - 1e-12 for each in drawn)) / (1 + _DRAWS))
 
 
 def _related(found: Sequence[Cell]) -> str:
@@ -83,8 +139,20 @@ def _related(found: Sequence[Cell]) -> str:
         [name, f"{relation.value:+.2f}", f"{relation.chance:.3f}"]
         for name, relation in relations(found).items()
     ]
-    heads = ["of a tensor, over training", "Spearman with the AUC of the probe at the end"]
+    heads = ["of a tensor", "Spearman over tensors with the AUC of the probe at the end"]
     return markdown([*heads, "by chance"], rows)
+
+
+def _in_time(found: Sequence[Cell]) -> str:
+    rows = []
+    for study in found:
+        row = [f"{study['name']}, seed {study['seed']}"]
+        for key in _KEYS:
+            values = over_checkpoints(study, key)
+            row.append(f"{np.median(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})")
+        rows.append(row)
+    heads = [f"{label} with the AUC of the probe, over checkpoints" for label in _KEYS.values()]
+    return markdown(["training", *(f"{head}: median tensor (range)" for head in heads)], rows)
 
 
 def _series(study: Cell, name: str, key: str) -> list[float]:

@@ -97,6 +97,7 @@ def test_a_naive_baseline_that_is_as_good_is_named(summary: dict[str, Any]) -> N
             for level in tensor["levels"]:
                 for kind in attacks(level):
                     level[kind] = middle[kind]
+                level["high"] = best({}, middle)
             tensor["size"] = 1e6 * best({}, middle)
     said = _unwrapped(findings({"networks": networks}))
     assert "**Not told apart from ρ at ordering** by a bootstrap" in said
@@ -222,10 +223,41 @@ def test_what_goes_with_risk_is_told_from_what_goes_with_it_by_chance() -> None:
     found = relations([_training([0.9, 0.8, 0.7, 0.6, 0.55, 0.5])] * 2)
     assert found["CV of DoF"].value == pytest.approx(1)
     assert found["MCR of DoF"].value == pytest.approx(-1)
-    assert found["CV of DoF"].chance < 0.01
-    # What never varies goes with nothing.
-    assert found["CV of rank"].value == 0
-    assert found["CV of rank"].chance == 1
+    # One of 720 orders, and its reverse; five are related.
+    assert found["CV of DoF"].chance < 0.04
+    # What never varies, or is not known, goes with nothing.
+    for name in ("CV of rank", "MCR of rank"):
+        assert (found[name].value, found[name].chance) == (0, 1)
+
+
+def test_trainings_of_one_network_are_no_two_witnesses() -> None:
+    """Of five tensors, two of 120 orders go with a risk as well as this or its reverse."""
+    training = _training([0.9, 0.8, 0.7, 0.6, 0.5])
+    alone, twice = relations([training]), relations([training] * 2)
+    assert twice["CV of DoF"].chance == pytest.approx(alone["CV of DoF"].chance)
+    # Five are related, and the least of their chances counts five times.
+    assert alone["CV of DoF"].chance == pytest.approx(5 * 2 / 120, abs=0.03)
+
+
+def test_a_run_that_finished_nothing_says_so(summary: dict[str, Any]) -> None:
+    nothing = {
+        "networks": {},
+        "missed": ["digits-cnn: the time given was over"],
+        "provenance": summary["provenance"],
+    }
+    document = render(nothing)
+    assert "No network was finished." in document
+    assert "- digits-cnn: the time given was over" in document
+
+
+def test_a_tensor_without_a_figure_is_left_out_with_a_reason(summary: dict[str, Any]) -> None:
+    from scripts.evidence.summary import unrated
+
+    tensor = summary["networks"]["digits-cnn"]["tensors"][0]
+    assert unrated(tensor) is None
+    assert unrated(None) == "onnxprobe did not measure it"
+    tensor["levels"][1]["high"] = None
+    assert unrated(tensor) == "onnxprobe gives not every figure: ok"
 
 
 def test_an_unbiased_attacker_below_the_bound_is_a_violation() -> None:

@@ -29,6 +29,13 @@ def _limit(target: float, measure: str) -> float:
     return float(found[1])
 
 
+def _passing(threshold: float) -> tuple[int, float, str]:
+    """How many releases pass a threshold, the largest R² of them, and the images found."""
+    row = next(line for line in EVIDENCE.splitlines() if line.startswith(f"| {threshold:g} |"))
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    return int(cells[1].split(" of ")[0]), float(cells[3]), cells[5].replace("%", " %")
+
+
 @pytest.mark.parametrize(("name", "target"), TARGETS.items())
 def test_no_attack_of_the_evidence_exceeded_what_a_policy_says(name: str, target: float) -> None:
     policy = read_policy(name).policy
@@ -44,3 +51,8 @@ def test_no_attack_of_the_evidence_exceeded_what_a_policy_says(name: str, target
     for _, value in limits:
         # What is equal to the limit passes.
         assert value < _limit(target, "max(ρ, floor)")
+    (value,) = {value for _, value in limits}
+    releases, largest, found = _passing(value)
+    assert largest <= target
+    assert f"of the {releases} releases there that pass it" in policy.description
+    assert f"Up to {found} of the images" in policy.description

@@ -1,0 +1,140 @@
+"""What studies say beyond the networks: bounds, controls, differences, membership."""
+
+from __future__ import annotations
+
+from scripts.evidence.cells import Cell
+from scripts.evidence.real_images import real_excess
+from scripts.evidence.statistics import is_beyond
+from scripts.evidence.training_section import falls_and_rises, relations, strongest
+
+__all__ = ["study_findings"]
+
+_CHANCE = 0.05
+# Of attacks that come as near to a bound as can be, so many seem to beat it by two errors.
+_TWO_ERRORS = 0.023
+
+
+def study_findings(summary: Cell) -> list[str]:
+    """Say what studies found.
+
+    Args:
+        summary: Of a run.
+
+    Returns:
+        Sentences, chosen by the figures.
+    """
+    return [
+        *_bounded(summary),
+        *_controlled(summary),
+        *_differenced(summary),
+        *_told(summary),
+    ]
+
+
+def _bounded(summary: Cell) -> list[str]:
+    """Count attacks beyond the bounds, where bounds must hold."""
+    lines = []
+    cases = [
+        (row["known"], row["bound"], seen)
+        for study in summary.get("bounds", ())
+        for row in study["rows"]
+        for seen in row["attacks"].values()
+        if None not in (row["known"], row["bound"])
+    ]
+    if cases:
+        known, stated = (sum(is_beyond(case[2], case[at]) for case in cases) for at in (0, 1))
+        lines.append(
+            f"**Van Trees.** On Gaussian images, {known} of {len(cases)} attacks beat the bound of "
+            f"the covariance that the images have by more than two standard errors, and {stated} "
+            "the bound with the covariance that onnxprobe estimates. If all came as near as they "
+            f"may, {_TWO_ERRORS:.1%} would by chance."
+        )
+    if summary["networks"]:
+        beaten, tried = real_excess(summary["networks"])
+        why = ": real images are not Gaussian, and the bound is none for them" if beaten else ""
+        lines.append(
+            f"**On real images**, {beaten} of {tried} attacks beat the stated van Trees bound by "
+            f"more than two standard errors{why}. What it says of a release is a prediction like ρ."
+        )
+    return lines
+
+
+def _controlled(summary: Cell) -> list[str]:
+    """Name the controls that are not rated as they are."""
+    rows = {row["name"]: row for row in summary.get("controls", ())}
+    lines = []
+    if (row := rows.get("hash")) and row["high"] is not None and row["high"] > row["attack"] + 0.5:
+        lines.append(
+            f"**A failure, on purpose.** The sine of 1,000 times a rotated image is rated "
+            f"{row['high']:.2f}, and the best attack recovers {max(0.0, row['attack']):.2f} of it: "
+            "a local measure cannot see that an inverse exists and is out of reach. It errs on "
+            "the safe side."
+        )
+    if (row := rows.get("noise")) and row["high"] is None:
+        lines.append(
+            f"**Not rated.** Of a tensor that is nothing but noise onnxprobe says that it is "
+            f"{row['status']}, and gives no ρ; its floor is {row['attained']:.2f}. A rule does not "
+            "pass it."
+        )
+    return lines
+
+
+def _differenced(summary: Cell) -> list[str]:
+    """Say what finite differences do to the measures."""
+    rows = [
+        row
+        for study in summary.get("differences", ())
+        for row in study["rows"]
+        if row["step"] == "auto"
+    ]
+    if not rows:
+        return []
+    highest = max(0.0, *(row["share_above"] for row in rows))
+    ranks = sum(row["wrong_ranks"] for row in rows), sum(row["tensors"] for row in rows)
+    moved = [row["van_trees_mse"] for row in rows if row["van_trees_mse"] is not None]
+    bound = f", and move the van Trees bound by {max(moved):.0%} in the median tensor of the worst"
+    said = (
+        f"**Finite differences**, even with the measured step, put the upper end of ρ up to "
+        f"{highest:.2f} too high, where their noise floor hides what is lost, misstate {ranks[0]} "
+        f"of {ranks[1]} ranks{bound + ' network' if moved else ''}."
+    )
+    return [said]
+
+
+def _told(summary: Cell) -> list[str]:
+    """Answer whether measures fall, then rise, and whether that tells of members."""
+    studies = summary.get("membership", ())
+    if not studies:
+        return []
+    paths = {key: [falls_and_rises(study, key) for study in studies] for key in ("dof", "rank")}
+    fallen = {
+        key: " of ".join(str(sum(each[at] for each in found)) for at in (0, 1))
+        for key, found in paths.items()
+    }
+    ends = [study["checkpoints"][-1] for study in studies]
+    probes = [tensor["probe"] for end in ends for tensor in end["tensors"].values()]
+    own = [strongest(tensor) for end in ends for tensor in end["tensors"].values()]
+    kept: list[str] = []
+    lost: list[str] = []
+    for name, relation in relations(studies).items():
+        text = f"{name} ({relation.value:+.2f}, by chance {relation.chance:.3f})"
+        (kept if relation.chance < _CHANCE else lost).append(text)
+    losses = ", ".join(f"{end['auc']:.2f}" for end in ends)
+    known = min(end["accuracy_members"] for end in ends)
+    seen = (
+        "**Membership.** Secondary sources of the paper say that both measures first fall and then "
+        f"rise over training, and that their change relates to membership. In {len(studies)} "
+        f"trainings on few images, of which at least {known:.0%} are known in the end, degrees of "
+        f"freedom do so in {fallen['dof']} tensors, and ranks in {fallen['rank']}. Whoever looks "
+        f"at the loss ends at an AUC of {losses}; a probe "
+        f"on a single tensor between {min(probes):.2f} and {max(probes):.2f}; the strongest of "
+        f"onnxprobe's three untrained statistics between {min(own):.2f} and {max(own):.2f}."
+    )
+    along = f"**is seen** for {', '.join(kept)}" if kept else "is seen for nothing"
+    if lost:
+        along += f"; it cannot be told from chance for {', '.join(lost)}"
+    related = (
+        "Over the tensors of a network, a Spearman correlation with what that probe attains in the "
+        f"end {along}. Where in a network a tensor lies may decide over both."
+    )
+    return [seen, related]

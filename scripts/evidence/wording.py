@@ -1,0 +1,32 @@
+"""How findings are put into words: paragraphs, and aims that are judged."""
+
+from __future__ import annotations
+
+import textwrap
+
+from scripts.evidence.releases import Networks
+
+__all__ = ["aim", "listed", "wrapped"]
+
+
+def wrapped(text: str, mark: str = "") -> str:
+    """Break a paragraph, or an item of a list with its mark, into lines."""
+    return textwrap.fill(
+        mark + text,
+        98,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def listed(lines: list[str]) -> str:
+    """Return a list in markdown."""
+    return "".join(wrapped(line, "- ") + "\n" for line in lines)
+
+
+def aim(met: bool, text: str, networks: Networks) -> str:
+    """Judge an aim, if there are networks that it may be judged by."""
+    if not any(network["role"] == "held out" for network in networks.values()):
+        return f"The aim is {text}; without networks that were held out, nothing tells of it."
+    return f"The aim was {text}: {'met' if met else '**not met**'}."
