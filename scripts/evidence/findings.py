@@ -94,7 +94,7 @@ def _before(earlier: Sequence[Cell], networks: Networks) -> list[str]:
     fresh = {name: v for name, v in scored(networks).items() if v["data"] not in known}
     pairs = {key: (table(v, measure), table(v, best)) for key, v in fresh.items()}
     said = (
-        f"**Earlier runs** had other networks and weaker attacks. {'; '.join(told)}. The formula "
+        f"**Earlier runs** had other networks and weaker attacks: {'; '.join(told)}. The formula "
         "of ρ was the same in all of them. Since their figures had been seen when this run was "
         "designed, no network of theirs counts here; data sets and architectures come back in "
         "other pairs."
