@@ -10,6 +10,7 @@ from scripts.evidence.training_section import falls_and_rises, relations, strong
 __all__ = ["study_findings"]
 
 _CHANCE = 0.05
+_SAMPLES = (50, 200, 800)
 # Of attacks that come as near to a bound as can be, so many seem to beat it by two errors.
 _TWO_ERRORS = 0.023
 
@@ -27,6 +28,7 @@ def study_findings(summary: Cell) -> list[str]:
         *_bounded(summary),
         *_controlled(summary),
         *_differenced(summary),
+        *_sampled(summary),
         *_told(summary),
     ]
 
@@ -97,6 +99,29 @@ def _differenced(summary: Cell) -> list[str]:
         f"**Finite differences**, even with the measured step, put the upper end of ρ up to "
         f"{highest:.2f} too high, where their noise floor hides what is lost, misstate {ranks[0]} "
         f"of {ranks[1]} ranks{bound + ' network' if moved else ''}."
+    )
+    return [said]
+
+
+def _sampled(summary: Cell) -> list[str]:
+    """Say how far degrees of freedom from few samples are off, though nothing warns of it."""
+    rows = [
+        (row, study["rows"][-1]) for study in summary.get("samples", ()) for row in study["rows"]
+    ]
+    worst: dict[int, float] = {}
+    for row, most in rows:
+        errors = [
+            abs(said["dof"] / most["tensors"][name]["dof"] - 1)
+            for name, said in row["tensors"].items()
+            if said["dof_status"] != "saturated"
+        ]
+        worst[row["samples"]] = max([worst.get(row["samples"], 0.0), *errors])
+    shown = [f"{worst[size]:.0%} at {size}" for size in _SAMPLES if size in worst]
+    if not shown:
+        return []
+    said = (
+        "**Few samples.** Degrees of freedom that are not called saturated are off by up to "
+        f"{', '.join(shown)} samples, from what the most samples give."
     )
     return [said]
 
