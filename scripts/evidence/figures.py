@@ -38,31 +38,33 @@ def scatter(networks: Networks, path: Path) -> None:
 
 
 def curves(networks: Networks, path: Path) -> None:
-    """Draw what attacks gain from their budget, for the fifth and the last tensor at s = 0.1.
+    """Draw what attacks gain from their budget at the first level of noise.
 
     Args:
         networks: Of a summary.
         path: Of the SVG file.
     """
-    figure, panels = plt.subplots(1, 3, figsize=(11, 3.6))
-    for place, (axes, depth) in enumerate(zip(panels, (4, 9, 4), strict=True)):
-        for i, (name, network) in enumerate(networks.items()):
-            level = network["tensors"][depth]["levels"][1]
-            if place < 2:
-                curve = level["decoder"]["curve"]
+    figure, panels = plt.subplots(1, 3, figsize=(11, 4.2))
+    # Those of the last one go on from the weights that they have for rounding.
+    decoders = ((panels[0], 4, "fifth tensor"), (panels[1], 9, "last one, after int8"))
+    for i, (name, network) in enumerate(networks.items()):
+        for axes, depth, _ in decoders:
+            if depth < len(network["tensors"]):
+                curve = network["tensors"][depth]["levels"][0]["decoder"]["curve"]
                 axes.plot(range(1, len(curve) + 1), curve, color=f"C{i}", label=name)
-            else:
-                errors = np.array(level["refined"]["own_mse"])
-                axes.plot(range(len(errors)), errors / errors[0], ".-", color=f"C{i}")
-    for axes, which in zip(panels[:2], ("fifth", "last"), strict=True):
-        axes.set_title(f"decoders of the {which} tensor", fontsize=9)
+        errors = np.array(network["tensors"][4]["levels"][0]["refined"]["own_mse"])
+        ends = np.cumsum([0, *network["budget"]["stages"]])[: len(errors)]
+        panels[2].plot(ends, errors / errors[0], ".-", color=f"C{i}")
+    for axes, _, which in decoders:
+        axes.set_title(f"decoders of the {which}", fontsize=9)
         axes.set_xlabel("round of 60 batches")
         axes.set_ylabel("validation R²")
     panels[2].set_title("refining, fifth tensor", fontsize=9)
-    panels[2].set_xlabel("stage")
+    panels[2].set_xlabel("iterations")
     panels[2].set_ylabel("error on the attacker's own images")
-    panels[0].legend(fontsize=6)
-    _save(figure, path)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=7)
+    _save(figure, path, rect=(0, 0.07, 1, 1))
 
 
 def _axes(across: str, up: str) -> tuple[mpl.figure.Figure, mpl.axes.Axes]:
@@ -72,10 +74,14 @@ def _axes(across: str, up: str) -> tuple[mpl.figure.Figure, mpl.axes.Axes]:
     return figure, axes
 
 
-def _save(figure: mpl.figure.Figure, path: Path) -> None:
+def _save(
+    figure: mpl.figure.Figure,
+    path: Path,
+    rect: tuple[float, float, float, float] = (0, 0, 1, 1),
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Equal figures are equal files.
     with mpl.rc_context({"svg.hashsalt": "onnxprobe", "svg.fonttype": "none"}):
-        figure.tight_layout()
+        figure.tight_layout(rect=rect)
         figure.savefig(path, format="svg", metadata={"Date": None})
     plt.close(figure)
