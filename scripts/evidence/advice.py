@@ -14,17 +14,22 @@ from scripts.evidence.releases import (
     Networks,
     best,
     pooled,
+    scored,
     table,
     with_rounded,
 )
-from scripts.evidence.scores import median_order, orders
-from scripts.evidence.wording import listed
+from scripts.evidence.scores import orders, within
+from scripts.evidence.wording import between, listed
 
 __all__ = ["advice"]
+
+Array = NDArray[np.float64]
 
 #: A measure that orders releases of different networks worse than this is no threshold.
 _ENOUGH = 0.9
 _ALIKE = 0.02
+#: More than this beyond ρ is no matter of a margin.
+_TOO_MUCH = 0.2
 
 
 def advice(networks: Networks) -> str:
@@ -39,25 +44,13 @@ def advice(networks: Networks) -> str:
     every = with_rounded(networks)
     attained = pooled(every, best)
     excess = attained - pooled(every, MEASURES[BOTH])
-    narrow = np.concatenate([
-        np.array([tensor["size"] < np.prod(network["inputs"]) for tensor in network["tensors"]])
-        for network in every.values()
-    ])
-    share = (
-        "**Act on the recoverable share**, the larger of ρ and the attained floor, as policies do. "
-        f"Over all {len(excess)} releases of {len(networks)} network(s) attacks exceeded it by at "
-        f"most {_top(excess, 95):.2f} in 95 %, and by {_top(excess, 100):.2f} in the worst one: "
-        "leave that margin, or take a threshold from the tables above."
-    )
-    lines = [share]
-    if narrow.any() and not narrow.all():
-        lines.append(
-            "**Wide tensors**, with at least as many elements as the input, give "
-            f"{attained[~narrow].mean():.0%} of its variance away on average, and were rated "
-            f"{_signed(excess[~narrow])}; **narrow ones** give {attained[narrow].mean():.0%} away, "
-            f"and were rated {_signed(excess[narrow])}."
-        )
-    depth, rho = (_within(networks, name) for name in (DEPTH, RHO))
+    lines = [
+        _share(excess, len(networks)),
+        *_sides(every),
+        *_blindly(networks),
+    ]
+    counted = scored(networks)
+    depth, rho = (within(counted, name) for name in (DEPTH, RHO))
     if depth > rho - _ALIKE:
         lines.append(
             "**To choose among the tensors of one network**, depth will do: it orders them with "
@@ -74,19 +67,45 @@ def advice(networks: Networks) -> str:
     return listed(lines)
 
 
-def _within(networks: Networks, name: str) -> float:
-    """Return the median over networks of Spearman within a network."""
-    pairs = [(table(v, MEASURES[name]), table(v, best)) for v in networks.values()]
-    return float(np.median([median_order(*pair) for pair in pairs]))
+def _share(excess: Array, count: int) -> str:
+    return (
+        "**Act on the recoverable share**, the larger of ρ and the attained floor, as policies do, "
+        f"and leave a margin: over all {len(excess)} releases of {count} network(s) attacks "
+        f"exceeded it by at most {_top(excess, 95):.2f} in 95 %, and by {_top(excess, 100):.2f} in "
+        "the worst one. A threshold is best taken from the last column of the last table above, "
+        "which tells what it let pass of networks that it was not taken from."
+    )
 
 
-def _top(values: NDArray[np.float64], percent: int) -> float:
+def _sides(every: Networks) -> list[str]:
+    """Say which way narrow tensors are misjudged, by network: a mean over them would hide it."""
+    means = {}
+    for name, network in every.items():
+        rows = table(network, best) - table(network, MEASURES[BOTH])
+        narrow = np.array([tensor["size"] < tensor["inputs"] for tensor in network["tensors"]])
+        if narrow.any():
+            means[name] = float(rows[narrow].mean())
+    if not means:
+        return []
+    said = (
+        "**Tensors with fewer elements than the input** are where a limit decides something. There "
+        f"attacks were off from the recoverable share by {between(means)}, mean by network: it may "
+        "be wrong either way."
+    )
+    return [said]
+
+
+def _blindly(networks: Networks) -> list[str]:
+    """Warn of what is said without data, if attacks went far beyond it."""
+    beyond = pooled(networks, best) - pooled(networks, MEASURES["ρ, no data"])
+    if beyond.max() <= _TOO_MUCH:
+        return []
+    said = (
+        "**Let nothing pass without data**: attacks exceeded ρ under the image prior by up to "
+        f"{beyond.max():.2f}."
+    )
+    return [said]
+
+
+def _top(values: Array, percent: int) -> float:
     return max(0.0, float(np.percentile(values, percent)))
-
-
-def _signed(excess: NDArray[np.float64]) -> str:
-    """Say by how much the larger of ρ and floor is above or below what was attained, on average."""
-    if not excess.size:
-        return "not at all"
-    mean = float(excess.mean())
-    return f"{abs(mean):.2f} {'too low' if mean > 0 else 'too high'}"

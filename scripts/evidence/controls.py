@@ -65,9 +65,9 @@ def controls(plan: Plan, images: Images, store: Store) -> list[Cell]:
     loud = analyse(subject, store, noise=[_DROWNED])["tensors"]
     found = []
     for depth, (name, expected) in enumerate(_EXPECTED.items()):
-        levels, said, place = (LEVELS, measured, 1)
-        if name == "drowned":
-            levels, said, place = ((_DROWNED,), loud, 0)
+        is_loud = name == "drowned"
+        levels = (_DROWNED,) if is_loud else LEVELS
+        said, place = (loud, 0) if is_loud else (measured, 1)
         # Its noise is drawn anew whatever was drawn before.
         torch.manual_seed(0)
         attacked = attack(subject, depth, store, levels=levels)["levels"][place]

@@ -46,7 +46,10 @@ def curves(networks: Networks, path: Path) -> None:
     """
     figure, panels = plt.subplots(1, 3, figsize=(11, 4.2))
     # Those of the last one go on from the weights that they have for rounding.
-    decoders = ((panels[0], 4, "fifth tensor"), (panels[1], 9, "last one, after int8"))
+    decoders = (
+        (panels[0], 4, "fifth tensor"),
+        (panels[1], 9, "last tensor, which began with rounding"),
+    )
     for i, (name, network) in enumerate(networks.items()):
         for axes, depth, _ in decoders:
             if depth < len(network["tensors"]):
@@ -61,7 +64,7 @@ def curves(networks: Networks, path: Path) -> None:
         axes.set_ylabel("validation R²")
     panels[2].set_title("refining, fifth tensor", fontsize=9)
     panels[2].set_xlabel("iterations")
-    panels[2].set_ylabel("error on the attacker's own images")
+    panels[2].set_ylabel("error on own images, relative to the start")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=7)
     _save(figure, path, rect=(0, 0.07, 1, 1))

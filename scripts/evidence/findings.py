@@ -10,6 +10,7 @@ from scripts.evidence.cells import Cell
 from scripts.evidence.releases import (
     BOTH,
     CHEAP,
+    DEPTH,
     FLOOR,
     IMAGES,
     MEASURES,
@@ -24,7 +25,7 @@ from scripts.evidence.releases import (
 )
 from scripts.evidence.scores import (
     FIT,
-    FIT_SIZE,
+    FITS,
     UNSHARED,
     ahead,
     calibration_errors,
@@ -33,10 +34,11 @@ from scripts.evidence.scores import (
     order_against,
     orders,
     shuffled,
+    within,
 )
 from scripts.evidence.statistics import Interval, bootstrap, mean_absolute_error
 from scripts.evidence.study_findings import study_findings
-from scripts.evidence.wording import aim, listed
+from scripts.evidence.wording import aim, between, listed
 
 __all__ = ["findings"]
 
@@ -116,36 +118,38 @@ def _counted(networks: Networks) -> str:
 
 def _calibrated(networks: Networks, errors: dict[str, Interval]) -> list[str]:
     rho, others = errors[RHO], errors[UNSHARED]
+    met = rho.value <= _ERROR
+    judged = aim(met, f"at most {_ERROR:g}", networks, sure=met == (rho.high <= _ERROR))
     first = (
         f"**Calibration.** ρ is off from the R² of the best attack by {rho.shown(3)} on average. "
-        f"{aim(rho.value <= _ERROR, f'at most {_ERROR:g}', networks)} Refining, one of the "
-        "attacks, assumes the same Gaussian prior as ρ; from the best of the others ρ is off by "
-        f"{others.shown(3)}."
+        f"{judged} Refining, one of the attacks, assumes the same Gaussian prior as ρ; from the "
+        f"best of the others ρ is off by {others.shown(3)}."
     )
+    counted = scored(networks)
+    above = pooled(counted, MEASURES[FLOOR]) > pooled(counted, MEASURES[RHO])
     floor = (
-        f"The attained floor is off from decoders by {errors[FLOOR].shown(3)}, and the larger of "
-        f"ρ and floor from the best attack by {errors[BOTH].shown(3)}."
+        f"The attained floor is off from decoders by {errors[FLOOR].shown(3)}. It exceeds ρ in "
+        f"{int(above.sum())} of {above.size} releases; the larger of both is off from the best "
+        f"attack by {errors[BOTH].shown(3)}."
     )
     lines = [first, _sure(networks), floor]
     if FIT in errors:
-        judged = aim(rho.value < errors[FIT].value, "that ρ is nearer than this fit", networks)
+        judged = aim(rho.value < errors[FIT].value, "that ρ is nearer than the first", networks)
+        told = [f"{name} {errors[name].shown(3)}, {_compared(networks, name)}" for name in FITS]
         lines.append(
-            "**Without looking at the weights**, but at attacks on all other networks: a fit of "
-            f"depth and log noise is off by {errors[FIT].shown(3)}, which is "
-            f"{nearer(networks, FIT).shown(3)} more than ρ. {judged} One that also knows the size "
-            f"of a tensor relative to the input is off by {errors[FIT_SIZE].shown(3)}, "
-            f"{nearer(networks, FIT_SIZE).shown(3)} more than ρ{_told_apart(networks)}."
+            "**Who knows attacks on all other networks** may fit them without looking at the "
+            f"weights; such fits are off by: {'; '.join(told)}. {judged}"
         )
     return lines
 
 
-def _told_apart(networks: Networks) -> str:
-    difference = nearer(networks, FIT_SIZE)
+def _compared(networks: Networks, name: str) -> str:
+    difference = nearer(networks, name)
     if difference.low > 0:
-        return ""
+        return f"which is {difference.shown(3)} more than ρ"
     if difference.high < 0:
-        return ": **the fit is nearer**"
-    return ": **the two are not told apart**"
+        return f"**which is nearer than ρ** by {-difference.value:.3f}"
+    return f"**not told apart from ρ** ({difference.shown(3)} more)"
 
 
 def _sure(networks: Networks) -> str:
@@ -155,10 +159,17 @@ def _sure(networks: Networks) -> str:
     error, sure = np.abs(predicted - attained), predicted >= _SURE
     excess = attained - predicted
     near = [float(part.mean()) if part.size else 0.0 for part in (error[sure], error[~sure])]
+    sides = {}
+    for name, network in counted.items():
+        mine = table(network, best) - table(network, MEASURES[RHO])
+        open_ones = table(network, MEASURES[RHO]) < _SURE
+        if open_ones.any():
+            sides[name] = float(mine[open_ones].mean())
     return (
         f"**Where nearly all is there**, in the {int(sure.sum())} releases with ρ of {_SURE:g} or "
         f"more, the error is {near[0]:.3f}; in the {int((~sure).sum())} others, where a limit "
-        f"decides something, it is **{near[1]:.3f}**. The best attack attained more than ρ in "
+        f"decides something, it is **{near[1]:.3f}**. There the attack was off from ρ by "
+        f"{between(sides) if sides else 'nothing'}, mean by network. It attained more than ρ in "
         f"{int(np.sum(excess > 0))} of {len(excess)} releases, by more than 0.05 in "
         f"{int(np.sum(excess > 0.05))}, and by at most {max(0.0, float(excess.max())):.2f}"
         + (": **ρ is no ceiling**." if (excess > 0.05).any() else ".")
@@ -168,7 +179,7 @@ def _sure(networks: Networks) -> str:
 def _ordered(networks: Networks, found: dict[str, Interval]) -> list[str]:
     counted = scored(networks)
     rho = found[RHO]
-    others = order_against(counted, RHO, unshared)
+    others = order_against(counted, MEASURES[RHO], unshared)
     lines = [
         f"**Order.** Spearman of ρ with the best attack's R² is {rho.shown(2)}, median over noise "
         f"levels, and with that of attacks without its prior {others.shown(2)}. "
@@ -176,7 +187,16 @@ def _ordered(networks: Networks, found: dict[str, Interval]) -> list[str]:
     ]
     if len(counted) > 1:
         lines += _beside(counted, found)
-    weak = [f"{name} ({found[name].value:.2f})" for name in OWN if found[name].value < _SPEARMAN]
+    alone = {name: within(counted, name) for name in (DEPTH, RHO)}
+    lines.append(
+        f"Within one network, depth orders tensors with {alone[DEPTH]:.2f}, and ρ with "
+        f"{alone[RHO]:.2f} (median over networks)."
+    )
+    weak = [
+        f"{name} ({found[name].value:.2f})"
+        for name in OWN
+        if name not in _NAIVE and found[name].value < _SPEARMAN
+    ]
     if weak:
         lines.append(
             f"Of what else onnxprobe says, these order releases less well: {', '.join(weak)}."
@@ -188,27 +208,21 @@ def _beside(counted: Networks, found: dict[str, Interval]) -> list[str]:
     """Tell naive measures that order as well as ρ from those that do not."""
     classes: dict[str, list[str]] = {"ahead": [], "level": [], "behind": []}
     for name in _NAIVE:
-        pairs = [ahead(counted, RHO, name, against) for against in (best, unshared)]
-        said = f"{name} ({found[name].value:.2f}; ρ ahead by {pairs[0].shown(2)})"
-        if min(pair.low for pair in pairs) > 0:
+        first, second = (ahead(counted, RHO, name, against) for against in (best, unshared))
+        said = f"{name} ({found[name].value:.2f}; ρ ahead by {first.shown(2)}, {second.shown(2)})"
+        if min(first.low, second.low) > 0:
             classes["behind"].append(said)
-        elif max(pair.high for pair in pairs) < 0:
+        elif max(first.high, second.high) < 0:
             classes["ahead"].append(said)
         else:
             classes["level"].append(said)
     heads = {
         "ahead": "**Better at ordering than ρ**",
         "level": "**Not told apart from ρ at ordering** by a bootstrap over networks, against all "
-        "attacks or those without its prior",
+        "attacks or, second, those without its prior",
         "behind": "Worse at ordering",
     }
-    lines = [f"{heads[key]}: {', '.join(names)}." for key, names in classes.items() if names]
-    return [
-        f"{line} {', '.join(CHEAP)} need no weights and no samples."
-        if line.startswith(heads["level"])
-        else line
-        for line in lines
-    ]
+    return [f"{heads[key]}: {', '.join(names)}." for key, names in classes.items() if names]
 
 
 def _blind(networks: Networks) -> list[str]:
@@ -217,34 +231,47 @@ def _blind(networks: Networks) -> list[str]:
         kind: {name: v for name, v in scored(networks).items() if v["data"] in data}
         for kind, data in IMAGES.items()
     }
+    blind = MEASURES["ρ, no data"]
     found = {
-        kind: mean_absolute_error(pooled(chosen, MEASURES["ρ, no data"]), pooled(chosen, best))
+        kind: bootstrap(
+            {key: (table(v, blind), table(v, best)) for key, v in chosen.items()},
+            mean_absolute_error,
+        )
         for kind, chosen in kinds.items()
         if chosen
     }
-    said = ", ".join(f"{error:.3f} on networks of {kind}" for kind, error in found.items())
+    said = ", ".join(f"{error.shown(3)} on networks of {kind}" for kind, error in found.items())
+    excess = {
+        key: float((table(v, best) - table(v, blind)).mean()) for key, v in scored(networks).items()
+    }
+    most = max(float((table(v, best) - table(v, blind)).max()) for v in scored(networks).values())
     line = f"**Without any data**, under the image prior, ρ is off by {said}."
-    if "photographs" in found:
-        met = found["photographs"] <= _BLIND_ERROR
-        line += " For photographs: " + aim(met, f"at most {_BLIND_ERROR:g}", networks)
-    return [line]
+    if photographs := found.get("photographs"):
+        met = photographs.value <= _BLIND_ERROR
+        sure = met == (photographs.high <= _BLIND_ERROR)
+        line += " For photographs: "
+        line += aim(met, f"at most {_BLIND_ERROR:g}", networks, sure=sure)
+    line += f" The attack was off from it by {between(excess)}, mean by network, and above it by "
+    return [f"{line}up to **{most:.2f}**."]
 
 
 def _rounded(networks: Networks) -> list[str]:
     """Say how it is with tensors that are rounded to int8 and get no noise."""
-    pairs = [
-        (level["high"], best(tensor, level))
-        for network in scored(networks).values()
-        for tensor in network["tensors"]
-        if (level := tensor.get("int8"))
-    ]
-    if not pairs:
+    excess: dict[str, list[float]] = {}
+    attained = []
+    for name, network in scored(networks).items():
+        for tensor in network["tensors"]:
+            if level := tensor.get("int8"):
+                attained.append(best(tensor, level))
+                excess.setdefault(name, []).append(attained[-1] - level["high"])
+    if not attained:
         return []
-    predicted, attained = np.array(pairs).T
+    error = np.mean(np.abs(np.concatenate(list(excess.values()))))
+    means = {name: float(np.mean(values)) for name, values in excess.items()}
     said = (
         f"**Rounded to int8**, which onnxprobe takes for noise, the last two tensors of each "
-        f"network ({len(pairs)} releases) give away {attained.min():.2f} to {attained.max():.2f}; "
-        f"ρ is off by {np.mean(np.abs(predicted - attained)):.3f}."
+        f"network ({len(attained)} releases) give away {min(attained):.2f} to {max(attained):.2f}; "
+        f"ρ is off by {error:.3f}, and the attack from it by {between(means)}, mean by network."
     )
     return [said]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -189,7 +190,7 @@ def halves(store: Store) -> Cell:
     with np.load(_ROOT / "models" / "digits.npz") as file:
         data: NDArray[np.float16] = (file["images"][:256, None] / 255).astype(np.float16)
 
-    def analysed(**options: object) -> Cell:
+    def analysed(**options: Any) -> Cell:  # noqa: ANN401 (the package's own)
         decides = {
             "kind": "halves",
             "model": hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -91,11 +91,12 @@ has it easy.
 """
 THRESHOLDS = """\
 A rule bounds the recoverable share, the larger of ρ and the attained floor. Of the releases that
-pass a threshold, those rounded to int8 included, this is what attacks attained. Take the
-threshold in whose row the *largest* R² is what can be borne: the median shows what is given up
-for that. It holds for images and networks like these, and for attackers that are no better.
-Development networks count here as well: a threshold has to be safe for them, too. R² is not all:
-an image may be *found* among others, by its nearest neighbour, where most of it is lost.
+pass a threshold, whatever their noise, those rounded to int8 included, this is what attacks
+attained. The *largest* R² is that of few releases, and no bound for others: the table after this
+one tells what a threshold lets pass of networks that it was not taken from. It holds for images
+and networks like these, and for attackers that are no better. Development networks count here as
+well: a threshold has to be safe for them, too. R² is not all: an image may be *found* among 80 to
+200 others, by its nearest neighbour, where most of it is lost.
 """
 ATTACKS = """\
 A decoder *stopped by itself* when validation gained no more; of the others the budget ended the
@@ -163,11 +164,12 @@ regression *without classes*, by an attacker who knows of three in four images w
 members; and *the probe*, which learns to tell classes from the tensor of three in four members,
 and takes for members what it then tells well. By chance such an AUC is 0.50 with a standard error
 of 0.03; the strongest of three statistics is some 0.03 above 0.5 by chance. onnxprobe's
-statistics need no training (`--members`, `--non-members`); CV and MCR are those of `onnxprobe
+statistics need no training (`--members`, `--non-members`), and are folded at 0.5 here, since 0.14
+tells as much as 0.86; CV and MCR are those of `onnxprobe
 track`; see [measures.md](measures.md). A path falls or rises if it does by more than 5 % of its
 mean. How figures of tensors go with what the probe attains at the end: mean over trainings of
 Spearman over the ten tensors, and how often shuffled tensors are as far from 0, after Holm for
-all five. Over checkpoints nearly everything moves in one direction, so that a correlation there
+all of them. Over checkpoints nearly everything moves in one direction, so that a correlation there
 tells little of a cause.
 """
 TARGETS = """\

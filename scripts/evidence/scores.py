@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ from scripts.evidence.statistics import (
 
 __all__ = [
     "FIT",
-    "FIT_SIZE",
+    "FITS",
     "UNSHARED",
     "ahead",
     "architecture_order",
@@ -38,14 +40,30 @@ __all__ = [
     "order_against",
     "orders",
     "shuffled",
+    "within",
 ]
 
 Array = NDArray[np.float64]
 
 UNSHARED = "ρ, against attacks without its prior"
 FIT = "fit of depth and log noise"
-#: A fit that also knows how many elements a tensor has for each of the input's.
-FIT_SIZE = "fit of depth, log noise and relative size"
+_ALL_FITS: dict[str, Callable[[Cell, Cell], list[float]]] = {
+    FIT: lambda tensor, level: [tensor["depth"], np.log(level["s"])],
+    # More elements than the input has tell no more of it.
+    "fit of depth, log noise and relative size": lambda tensor, level: [
+        tensor["depth"],
+        np.log(level["s"]),
+        min(0.0, np.log(tensor["size"] / tensor["inputs"])),
+    ],
+    "fit of depth, log noise and log size": lambda tensor, level: [
+        tensor["depth"],
+        np.log(level["s"]),
+        np.log(tensor["size"]),
+    ],
+    "fit of the attained floor": lambda _, level: [level["attained"]],
+}
+#: Fits to what attacks attained from other networks.
+FITS = tuple(_ALL_FITS)
 _SHARES = (
     RHO,
     "ρ, median sample",
@@ -67,8 +85,8 @@ def calibration(networks: Networks) -> dict[str, dict[str, tuple[Array, Array]]]
         }
         for name, (measure, against) in pairs.items()
     }
-    for name, sizes in ((FIT, False), (FIT_SIZE, True)):
-        if predictions := _fits(networks, sizes=sizes):
+    for name in FITS:
+        if predictions := _fit(networks, name):
             found[name] = {
                 key: (predictions[key], table(value, best).ravel())
                 for key, value in networks.items()
@@ -103,23 +121,20 @@ def nearer(networks: Networks, name: str) -> Interval:
     return bootstrap(groups, difference)
 
 
-def _fits(networks: Networks, *, sizes: bool) -> dict[str, Array]:
-    """Predict each network from depth and log noise, and sizes if asked, by a fit to all others."""
+def _fit(networks: Networks, name: str) -> dict[str, Array]:
+    """Predict each network by a linear fit to all others."""
     if len(networks) < 2:
         return {}
-    features = {name: _features(network, sizes=sizes) for name, network in networks.items()}
-    attained = {name: table(value, best).ravel() for name, value in networks.items()}
+    features = {
+        key: np.array([
+            _ALL_FITS[name](tensor, level)
+            for tensor in network["tensors"]
+            for level in tensor["levels"]
+        ])
+        for key, network in networks.items()
+    }
+    attained = {key: table(value, best).ravel() for key, value in networks.items()}
     return leave_one_out(features, attained)
-
-
-def _features(network: Cell, *, sizes: bool) -> Array:
-    inputs = float(np.prod(network["inputs"]))
-    rows = []
-    for tensor in network["tensors"]:
-        # More elements than the input has tell no more of it.
-        size = min(0.0, np.log(tensor["size"] / inputs))
-        rows += [[tensor["depth"], np.log(level["s"]), size] for level in tensor["levels"]]
-    return np.array(rows)[:, : 3 if sizes else 2]
 
 
 def median_order(predicted: Array, attained: Array) -> float:
@@ -130,12 +145,20 @@ def median_order(predicted: Array, attained: Array) -> float:
 def orders(networks: Networks) -> dict[str, Interval]:
     """Return Spearman of every measure with the best R²: the median over noise levels."""
     counted = scored(networks)
-    return {name: order_against(counted, name, held_against(name)) for name in MEASURES}
+    return {
+        name: order_against(counted, measure, held_against(name))
+        for name, measure in MEASURES.items()
+    }
 
 
-def order_against(networks: Networks, name: str, against: Measure) -> Interval:
+def within(networks: Networks, name: str) -> float:
+    """Return the median over networks of Spearman within a network."""
+    pairs = [(table(v, MEASURES[name]), table(v, best)) for v in networks.values()]
+    return float(np.median([median_order(*pair) for pair in pairs]))
+
+
+def order_against(networks: Networks, measure: Measure, against: Measure) -> Interval:
     """Return Spearman of a measure with what attacks attained, over these networks."""
-    measure = MEASURES[name]
     groups = {key: (table(v, measure), table(v, against)) for key, v in networks.items()}
     return bootstrap(groups, median_order)
 

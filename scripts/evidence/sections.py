@@ -136,7 +136,7 @@ def unbiased_section(found: Sequence[Cell]) -> str:
         if not study["rows"]:
             rows.append([study["name"], study["tensor"], *["none"] * 4, "loses part of the image"])
     heads = ["network", "tensor", "s", "error of least squares", "bound by dFIL", "error / bound"]
-    return markdown([*heads, ""], rows)
+    return markdown([*heads, "the bound"], rows)
 
 
 def samples_section(found: Sequence[Cell]) -> str:

@@ -12,6 +12,7 @@ from scripts.evidence.releases import (
     FLOOR,
     MEASURES,
     RHO,
+    Measure,
     Networks,
     attacks,
     best,
@@ -26,7 +27,7 @@ from scripts.evidence.scores import (
     calibration,
     calibration_errors,
     median_order,
-    orders,
+    order_against,
 )
 from scripts.evidence.statistics import mean_absolute_error, reliability, spearman_columns
 
@@ -58,24 +59,26 @@ def calibration_table(networks: Networks) -> str:
 
 def order_table(networks: Networks) -> str:
     """Spearman within each noise level over all tensors that count, and its median."""
-    counted = list(scored(networks).values())
-    levels = [level["s"] for level in counted[0]["tensors"][0]["levels"]]
-    medians = orders(networks)
-    rows = []
-    for name, measure in MEASURES.items():
-        parts = [table(value, measure) for value in counted]
-        found = [table(value, held_against(name)) for value in counted]
-        predicted, attained = np.concatenate(parts), np.concatenate(found)
-        each = spearman_columns(predicted, attained)
-        alone = [median_order(*pair) for pair in zip(parts, found, strict=True)]
-        rows.append([
-            name,
-            *(f"{value:.2f}" for value in each),
-            f"**{medians[name].shown(2)}**",
-            f"{np.median(alone):.2f} ({min(alone):.2f})",
-        ])
+    counted = scored(networks)
+    levels = [level["s"] for level in next(iter(counted.values()))["tensors"][0]["levels"]]
+    against = {name: held_against(name) for name in MEASURES}
+    rows = [_order_row(counted, name, MEASURES[name], against[name]) for name in MEASURES]
+    floor = f"{FLOOR}, against all attacks"
+    rows.insert(1 + list(MEASURES).index(FLOOR), _order_row(counted, floor, MEASURES[FLOOR], best))
     heads = ["measure", *(f"s = {s:g}" for s in levels), "median over levels"]
     return markdown([*heads, "within one network: median (least)"], rows)
+
+
+def _order_row(counted: Networks, name: str, measure: Measure, against: Measure) -> list[str]:
+    pairs = [(table(value, measure), table(value, against)) for value in counted.values()]
+    predicted, attained = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    alone = [median_order(*pair) for pair in pairs]
+    return [
+        name,
+        *(f"{value:.2f}" for value in spearman_columns(predicted, attained)),
+        f"**{order_against(counted, measure, against).shown(2)}**",
+        f"{np.median(alone):.2f} ({min(alone):.2f})",
+    ]
 
 
 def architecture_order_table(networks: Networks) -> str:
@@ -133,7 +136,7 @@ def reliability_table(networks: Networks, name: str = RHO) -> str:
             f"{int(np.sum(excess > 0.05))}",
             f"{max(0.0, excess.max()):.2f}",
         ])
-    heads = [f"{name} between", "releases", "mean", "mean attack R²", "difference"]
+    heads = [f"{name} between", "releases", "its mean", "mean attack R²", "difference"]
     return markdown(
         [*heads, "mean absolute error", "attack above it by 0.05", "largest excess"], rows
     )
@@ -156,13 +159,14 @@ def threshold_table(networks: Networks, name: str = BOTH) -> str:
             over = int(np.sum(passed > threshold))
             rows.append([
                 f"{threshold:g}",
-                f"{len(passed)} of {len(set(owner[chosen]))}",
+                str(len(passed)),
+                str(len(set(owner[chosen]))),
                 f"{np.median(passed):.2f}",
                 f"{passed.max():.2f}",
                 f"{over} of {len(passed)}",
                 f"{found[chosen].max():.0%}",
             ])
-    heads = [f"{name} at most", "releases that pass, of networks", "median attack R²"]
+    heads = [f"{name} at most", "releases that pass", "of networks", "median attack R²"]
     return markdown(
         [*heads, "largest attack R²", "attacks above the threshold", "images found, at most"], rows
     )
@@ -204,7 +208,8 @@ def _transferred(networks: Networks, target: float) -> str:
         mine, attained = table(network, measure).ravel(), table(network, best).ravel()
         if (mine < end).any():
             largest.append(float(attained[mine < end].max()))
-    return f"{max(largest):.2f}" if largest else "none passes"
+    # Rounded up: what is shown has to hold.
+    return f"{np.ceil(100 * max(largest)) / 100:.2f}" if largest else "none passes"
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -32,11 +32,12 @@ class Relation:
     """How a change over training goes with membership risk, over the tensors of networks.
 
     ``value`` is the mean over studies of Spearman within a study; ``chance`` is how often shuffled
-    tensors are as far from 0, after Holm for all that is related.
+    tensors are as far from 0, after Holm for all that is related; ``each`` is the value by network.
     """
 
     value: float
     chance: float
+    each: dict[str, float]
 
 
 def membership_section(found: Sequence[Cell]) -> str:
@@ -68,13 +69,14 @@ def relations(found: Sequence[Cell], seed: int = 0) -> dict[str, Relation]:
     readers["strongest statistic of onnxprobe"] = lambda study, name: strongest(
         study["checkpoints"][-1]["tensors"][name]
     )
+    readers["depth"] = lambda study, name: list(study["tracked"]).index(name)
     raw = {name: _related_by_chance(found, read, seed) for name, read in readers.items()}
     order = sorted(raw, key=lambda name: raw[name].chance)
     result, most = {}, 0.0
     for place, name in enumerate(order):
         # Holm 1979.
         most = max(most, min(1.0, raw[name].chance * (len(order) - place)))
-        result[name] = Relation(raw[name].value, most)
+        result[name] = Relation(raw[name].value, most, raw[name].each)
     return {name: result[name] for name in readers}
 
 
@@ -119,7 +121,7 @@ def _related_by_chance(
             ))
 
     if not groups:
-        return Relation(0.0, 1.0)
+        return Relation(0.0, 1.0, {})
 
     def mean(orders: dict[str, Array]) -> float:
         return float(np.mean([spearman(a[orders[name]], b) for name, a, b in groups]))
@@ -131,16 +133,27 @@ def _related_by_chance(
         abs(mean({name: rng.permutation(size) for name, size in sizes.items()}))
         for _ in range(_DRAWS)
     ]
-    return Relation(seen, (1 + sum(each >= abs(seen) - 1e-12 for each in drawn)) / (1 + _DRAWS))
+    each = {
+        name: float(np.mean([spearman(a, b) for network, a, b in groups if network == name]))
+        for name in sizes
+    }
+    as_far = sum(value >= abs(seen) - 1e-12 for value in drawn)
+    return Relation(seen, (1 + as_far) / (1 + _DRAWS), each)
 
 
 def _related(found: Sequence[Cell]) -> str:
+    networks = list(dict.fromkeys(study["name"] for study in found))
     rows = [
-        [name, f"{relation.value:+.2f}", f"{relation.chance:.3f}"]
+        [
+            name,
+            f"{relation.value:+.2f}",
+            *(f"{relation.each.get(network, 0.0):+.2f}" for network in networks),
+            f"{relation.chance:.3f}",
+        ]
         for name, relation in relations(found).items()
     ]
     heads = ["of a tensor", "Spearman over tensors with the AUC of the probe at the end"]
-    return markdown([*heads, "by chance"], rows)
+    return markdown([*heads, *networks, "by chance"], rows)
 
 
 def _in_time(found: Sequence[Cell]) -> str:
@@ -196,7 +209,7 @@ def _tensors(study: Cell) -> str:
             *row,
             f"{last[name]['auc']:.2f}",
             f"{last[name]['probe']:.2f}",
-            f"{told[most]:.2f} ({most})",
+            f"{strongest(last[name]):.2f} ({most})",
         ])
     heads = [f"{label}: {part}" for label in _KEYS.values() for part in ("path", "CV", "MCR")]
     ends = ["without classes", "the probe", "onnxprobe's strongest statistic"]

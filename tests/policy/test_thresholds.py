@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from onnxprobe.policy import read_policy
 
-EVIDENCE = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+EVIDENCE = (DOCS / "evidence.md").read_text()
 #: The R² that no attack of the evidence exceeded on what passes.
 TARGETS = {"embedding-release": 0.4, "split-inference": 0.5}
 #: Fewer releases support nothing.
@@ -33,7 +35,7 @@ def _passing(threshold: float) -> tuple[int, float, str]:
     """How many releases pass a threshold, the largest R² of them, and the images found."""
     row = next(line for line in EVIDENCE.splitlines() if line.startswith(f"| {threshold:g} |"))
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    return int(cells[1].split(" of ")[0]), float(cells[3]), cells[5].replace("%", " %")
+    return int(cells[1]), float(cells[4]), cells[6].replace("%", " %")
 
 
 @pytest.mark.parametrize(("name", "target"), TARGETS.items())
@@ -54,5 +56,19 @@ def test_no_attack_of_the_evidence_exceeded_what_a_policy_says(name: str, target
     (value,) = {value for _, value in limits}
     releases, largest, found = _passing(value)
     assert largest <= target
-    assert f"of the {releases} releases there that pass it" in policy.description
+    assert f"of the {releases} releases there at or below it" in policy.description
     assert f"Up to {found} of the images" in policy.description
+
+
+def test_no_output_of_the_evidence_passes_what_outputs_are_held_to() -> None:
+    """As the policy says: it is strict, and its threshold is that of other releases."""
+    rule = read_policy("embedding-release").policy.rules[0]
+    assert "no output there is below it" in read_policy("embedding-release").policy.description
+    assert rule.max
+    (value,) = {bound.value for bound in rule.max.limits["recoverable_share"]}
+    summary = json.loads((DOCS / "evidence" / "summary.json").read_text())
+    for network in summary["networks"].values():
+        output = network["tensors"][-1]
+        judged = [output["int8"], *(each for each in output["levels"] if each["s"] == 0.1)]
+        assert len(judged) == 2
+        assert any(max(each["high"], each["attained"]) > value for each in judged)
