@@ -28,6 +28,7 @@ __all__ = [
     "scored",
     "shown_attack",
     "table",
+    "unrated",
     "unshared",
     "with_rounded",
 ]
@@ -143,6 +144,19 @@ def with_rounded(networks: Networks) -> Networks:
         }
         for name, network in networks.items()
     }
+
+
+def unrated(said: Cell | None) -> str | None:
+    """Say why a tensor cannot be held against attacks, if so; the document leaves it out."""
+    if said is None:
+        return "onnxprobe did not measure it"
+    keys = ("rank", "share", "dof", "dof_share")
+    known = [said[key] for key in keys] + [
+        level[key]
+        for level in said["levels"]
+        for key in ("high", "median", "attained", "recoverable_dof", "dfil")
+    ]
+    return f"onnxprobe gives not every figure: {said['status']}" if None in known else None
 
 
 def _not_ridge(_: Cell, level: Cell) -> float:

@@ -15,9 +15,10 @@ from scripts.evidence.cells import Cell, OutOfTimeError, Store
 from scripts.evidence.data import load, present
 from scripts.evidence.experiments import Plan, Subject, analyse, prepare
 from scripts.evidence.further import beside
+from scripts.evidence.releases import unrated
 from scripts.evidence.studies import exact
 from scripts.evidence.suite import STUDIES, study, wanted
-from scripts.evidence.summary import network_summary, unrated
+from scripts.evidence.summary import network_summary
 
 __all__ = ["add_network", "be_repeatable", "compute_ahead"]
 

@@ -15,8 +15,9 @@ import numpy as np
 from scripts.evidence.attacking import ATTACKS
 from scripts.evidence.cells import Cell
 from scripts.evidence.experiments import ROUNDED, Subject
+from scripts.evidence.releases import unrated
 
-__all__ = ["network_summary", "provenance", "rounded", "unrated"]
+__all__ = ["network_summary", "provenance", "rounded"]
 
 # Tensors whose curves are drawn.
 _DRAWN = (4, 9)
@@ -73,19 +74,6 @@ def network_summary(subject: Subject, measured: Cell, attacked: list[Cell], besi
         **{key: subject.facts[key] for key in ("accuracy", "accuracy_train", "parameters")},
         "tensors": tensors,
     }
-
-
-def unrated(said: Cell | None) -> str | None:
-    """Say why a tensor cannot be held against attacks, if so; the document leaves it out."""
-    if said is None:
-        return "onnxprobe did not measure it"
-    keys = ("rank", "share", "dof", "dof_share")
-    known = [said[key] for key in keys] + [
-        level[key]
-        for level in said["levels"]
-        for key in ("high", "median", "attained", "recoverable_dof", "dfil")
-    ]
-    return f"onnxprobe gives not every figure: {said['status']}" if None in known else None
 
 
 def _attacked(level: Cell, *, drawn: bool) -> Cell:

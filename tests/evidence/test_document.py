@@ -12,7 +12,7 @@ import pytest
 from scripts.evidence.agreement import disagreements
 from scripts.evidence.document import earlier_runs, render, render_tensors
 from scripts.evidence.findings import findings
-from scripts.evidence.releases import attacks, best
+from scripts.evidence.releases import attacks, best, unrated
 from scripts.evidence.scores import calibration_errors, orders, shuffled
 from scripts.evidence.sections import (
     bounds_section,
@@ -252,8 +252,6 @@ def test_a_run_that_finished_nothing_says_so(summary: dict[str, Any]) -> None:
 
 
 def test_a_tensor_without_a_figure_is_left_out_with_a_reason(summary: dict[str, Any]) -> None:
-    from scripts.evidence.summary import unrated
-
     tensor = summary["networks"]["digits-cnn"]["tensors"][0]
     assert unrated(tensor) is None
     assert unrated(None) == "onnxprobe did not measure it"
