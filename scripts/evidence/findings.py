@@ -180,10 +180,12 @@ def _ordered(networks: Networks, found: dict[str, Interval]) -> list[str]:
     counted = scored(networks)
     rho = found[RHO]
     others = order_against(counted, MEASURES[RHO], unshared)
+    met = rho.value >= _SPEARMAN
+    sure = met == (rho.low >= _SPEARMAN)
     lines = [
         f"**Order.** Spearman of ρ with the best attack's R² is {rho.shown(2)}, median over noise "
         f"levels, and with that of attacks without its prior {others.shown(2)}. "
-        + aim(rho.value >= _SPEARMAN, f"at least {_SPEARMAN:g}", networks)
+        + aim(met, f"at least {_SPEARMAN:g}", networks, sure=sure)
     ]
     if len(counted) > 1:
         lines += _beside(counted, found)

@@ -163,6 +163,8 @@ def _told(summary: Cell) -> list[str]:
     found = relations(studies)
     texts = [
         f"{name} {relation.value:+.2f} ({_by_network(relation)}; by chance {relation.chance:.3f})"
+        if relation.each
+        else f"{name} is not known"
         for name, relation in found.items()
     ]
     depth = found.pop("depth")
@@ -199,4 +201,4 @@ def _by_network(relation: Relation) -> str:
 def _turns(relation: Relation) -> bool:
     """Say whether networks differ in sign, each clearly."""
     values = relation.each.values()
-    return min(values) < -_CLEAR and max(values) > _CLEAR
+    return min(values, default=0.0) < -_CLEAR and max(values, default=0.0) > _CLEAR

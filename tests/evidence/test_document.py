@@ -22,6 +22,7 @@ from scripts.evidence.sections import (
     samples_section,
     unbiased_section,
 )
+from scripts.evidence.study_findings import study_findings
 from scripts.evidence.tables import target_table, threshold_table
 from scripts.evidence.training_section import membership_section, relations
 
@@ -229,6 +230,24 @@ def test_what_goes_with_risk_is_told_from_what_goes_with_it_by_chance() -> None:
     # What never varies, or is not known, goes with nothing.
     for name in ("CV of rank", "MCR of rank"):
         assert (found[name].value, found[name].chance) == (0, 1)
+
+
+def test_what_is_related_to_nothing_known_is_told_without_a_sign() -> None:
+    """The largest change of ranks is not known of any tensor here."""
+    training = _training([0.9, 0.8, 0.7])
+    said = " ".join(study_findings({"networks": {}, "membership": [training]}))
+    assert "MCR of rank is not known" in said
+    assert "CV of DoF +1.00 (n +1.00;" in said
+
+
+def test_an_aim_that_the_interval_does_not_bear_is_said_to_be(summary: dict[str, Any]) -> None:
+    networks = _three(summary, 0.0)
+    for tensor in networks["n0"]["tensors"]:
+        for level in tensor["levels"]:
+            level["high"] = 1 - best({}, level)
+    order = _unwrapped(findings({"networks": networks})).split("**Order.**")[1]
+    judged = "at least 0.9: **not met**, though not by the whole interval"
+    assert judged in order.split("- ")[0]
 
 
 def test_trainings_of_one_network_are_no_two_witnesses() -> None:
