@@ -119,7 +119,7 @@ def _counted(networks: Networks) -> str:
 def _calibrated(networks: Networks, errors: dict[str, Interval]) -> list[str]:
     rho, others = errors[RHO], errors[UNSHARED]
     met = rho.value <= _ERROR
-    judged = aim(met, f"at most {_ERROR:g}", networks, sure=met == (rho.high <= _ERROR))
+    judged = aim(met, f"at most {_ERROR:g}", networks, sure=not rho.straddles(_ERROR))
     first = (
         f"**Calibration.** ρ is off from the R² of the best attack by {rho.shown(3)} on average. "
         f"{judged} Refining, one of the attacks, assumes the same Gaussian prior as ρ; from the "
@@ -181,11 +181,10 @@ def _ordered(networks: Networks, found: dict[str, Interval]) -> list[str]:
     rho = found[RHO]
     others = order_against(counted, MEASURES[RHO], unshared)
     met = rho.value >= _SPEARMAN
-    sure = met == (rho.low >= _SPEARMAN)
     lines = [
         f"**Order.** Spearman of ρ with the best attack's R² is {rho.shown(2)}, median over noise "
         f"levels, and with that of attacks without its prior {others.shown(2)}. "
-        + aim(met, f"at least {_SPEARMAN:g}", networks, sure=sure)
+        + aim(met, f"at least {_SPEARMAN:g}", networks, sure=not rho.straddles(_SPEARMAN))
     ]
     if len(counted) > 1:
         lines += _beside(counted, found)
@@ -250,7 +249,7 @@ def _blind(networks: Networks) -> list[str]:
     line = f"**Without any data**, under the image prior, ρ is off by {said}."
     if photographs := found.get("photographs"):
         met = photographs.value <= _BLIND_ERROR
-        sure = met == (photographs.high <= _BLIND_ERROR)
+        sure = not photographs.straddles(_BLIND_ERROR)
         line += " For photographs: "
         line += aim(met, f"at most {_BLIND_ERROR:g}", networks, sure=sure)
     line += f" The attack was off from it by {between(excess)}, mean by network, and above it by "

@@ -35,6 +35,10 @@ class Interval:
     low: float
     high: float
 
+    def straddles(self, bound: float) -> bool:
+        """Say whether it does not tell on which side of a bound the statistic is."""
+        return self.low < bound < self.high
+
     def shown(self, digits: int) -> str:
         """Return it as text; of a single network nothing is known but the value."""
         if self.low == self.high:
